@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/user"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sealdrop/sealdrop/reports"
+)
+
+// app is what every command has at hand.
+type app struct {
+	in       io.Reader
+	out, err io.Writer
+
+	configPath string // --config
+	format     string // --output
+}
+
+func (a *app) execute(ctx context.Context, args []string) int {
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	if !errors.Is(err, errReported) {
+		a.complain(err)
+	}
+	var usage *usageError
+	if errors.As(err, &usage) {
+		return 2
+	}
+	return 1
+}
+
+// errReported is returned by commands that have said what is wrong already.
+var errReported = errors.New("reported")
+
+// complain prints an error in the two kinds of lines that every command uses.
+func (a *app) complain(err error) {
+	for line := range strings.SplitSeq(strings.TrimRight(err.Error(), "\n"), "\n") {
+		fmt.Fprintln(a.err, "error:", line)
+	}
+	if h := hint(err); h != "" {
+		for line := range strings.SplitSeq(strings.TrimRight(h, "\n"), "\n") {
+			fmt.Fprintln(a.err, "hint:", line)
+		}
+	}
+}
+
+// hint finds the advice that goes with an error.
+func hint(err error) string {
+	var h interface{ Hint() string }
+	switch {
+	case errors.As(err, &h):
+		return h.Hint()
+	case errors.Is(err, reports.ErrUnknownClient):
+		return "`sealdrop client list` shows the clients there are, `sealdrop client add` adds one"
+	case errors.Is(err, reports.ErrOnHold):
+		return "a report on legal hold stays as it is until `sealdrop report unhold` lifts the hold"
+	case errors.Is(err, reports.ErrNoSpace):
+		return "nothing was published; make room on the disk of the data folder (`df -h`) and deliver again"
+	case errors.Is(err, fs.ErrPermission):
+		return "run the command as the user that owns the data folder"
+	}
+	return ""
+}
+
+// usageError is a command line that can't be understood.
+type usageError struct {
+	err     error
+	command string
+}
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+func (e *usageError) Hint() string  { return fmt.Sprintf("`%s --help` shows how it is used", e.command) }
+
+func usagef(cmd *cobra.Command, format string, args ...any) error {
+	return &usageError{err: fmt.Errorf(format, args...), command: cmd.CommandPath()}
+}
+
+// arguments checks the positional arguments against their names; a last name
+// ending in "…" takes one or more.
+func arguments(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		many := len(names) > 0 && strings.HasSuffix(names[len(names)-1], "…")
+		switch {
+		case len(args) < len(names):
+			return usagef(cmd, "%s is missing", strings.TrimSuffix(names[len(args)], "…"))
+		case len(args) > len(names) && !many:
+			return usagef(cmd, "unexpected argument %q", args[len(names)])
+		}
+		return nil
+	}
+}
+
+// group is a command that only has subcommands.
+func group(use, short, long string, subcommands ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: use, Short: short, Long: long,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			similar := cmd.SuggestionsFor(args[0])
+			if len(similar) > 0 {
+				return usagef(cmd, "unknown command %q; did you mean %q?", args[0], similar[0])
+			}
+			return usagef(cmd, "unknown command %q", args[0])
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.SuggestionsMinimumDistance = 2
+	cmd.AddCommand(subcommands...)
+	return cmd
+}
+
+func (a *app) root() *cobra.Command {
+	root := group("sealdrop", "deliver reports to clients, sealed", `Sealdrop takes statements from a reporting team, encrypts each for its client's
+PGP key, and publishes it, whole or not at all, into the client's own folder. The
+client fetches it over sFTP and decrypts it with GnuPG.
+
+A first run:
+
+  sealdrop init --dir /etc/sealdrop
+  sealdrop client add acme --name "Acme Capital" --allow 203.0.113.0/24
+  sealdrop key import --client acme acme-ssh.pub acme-pgp.asc
+  sealdrop serve
+  sealdrop deliver --client acme statement.csv
+
+Every command works beside a running gateway and takes effect in it at once.
+Exit status: 0 done, 1 refused or failed, 2 wrong usage.`,
+		a.initCommand(), a.serveCommand(), a.configCommand(), a.clientCommand(), a.keyCommand(), a.deliverCommand(),
+		a.reportCommand(), a.retentionCommand(), a.auditCommand(), a.whyCommand(), a.banCommand(), a.demoCommand(), a.versionCommand(),
+	)
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.PersistentFlags().StringVarP(&a.configPath, "config", "c", "", "configuration `file` (default ./config.yaml, then /etc/sealdrop/config.yaml; or SEALDROP_CONFIG)")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &usageError{err: err, command: cmd.CommandPath()}
+	})
+	root.CompletionOptions.HiddenDefaultCmd = true
+	return root
+}
+
+// outputFlag gives a command that lists or shows its -o.
+func (a *app) outputFlag(cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().StringVarP(&a.format, "output", "o", "table", "output `format`: table or json")
+	check := cmd.PreRunE
+	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
+		if a.format != "table" && a.format != "json" {
+			return usagef(cmd, "--output is %q; it can be table or json", a.format)
+		}
+		if check != nil {
+			return check(cmd, args)
+		}
+		return nil
+	}
+	return cmd
+}
+
+// actor is who runs the command, for the audit: the login name behind sudo.
+func actor() string {
+	if name := os.Getenv("SUDO_USER"); name != "" {
+		return "operator:" + name
+	}
+	if u, err := user.Current(); err == nil {
+		return "operator:" + u.Username
+	}
+	return fmt.Sprintf("operator:uid-%d", os.Getuid())
+}
+
+func now() time.Time { return time.Now() }

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sealdrop/sealdrop/internal/audit"
+)
+
+func (a *app) auditCommand() *cobra.Command {
+	return group("audit", "read and verify the record of what happened", `Every change and every login, allowed or refused, is a record in a hash chain:
+nobody can change, drop or insert one without "audit verify" naming the place.`,
+		a.auditList(), a.auditVerify())
+}
+
+func (a *app) auditList() *cobra.Command {
+	var client string
+	var f audit.Filter
+	cmd := &cobra.Command{Use: "list", Short: "list records, the newest first", Args: arguments()}
+	cmd.Flags().StringVar(&client, "client", "", "only what concerns this client (`ID`)")
+	cmd.Flags().Int64Var(&f.Limit, "limit", 50, "how many at most")
+	cmd.Flags().Int64Var(&f.Before, "before", 0, "only records before this number")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if client != "" {
+			id, err := clientArg(cmd, client)
+			if err != nil {
+				return err
+			}
+			f.Client = id.String()
+		}
+		if f.Limit < 1 {
+			return usagef(cmd, "--limit is %d; it must be 1 or more", f.Limit)
+		}
+		return a.withGateway(func(ctx context.Context, g *gateway, _ []string) error {
+			records, err := audit.List(ctx, g.db.Read(), f)
+			if err != nil {
+				return err
+			}
+			return a.show(records, func(w io.Writer) {
+				row(w, "NUMBER", "TIME", "EVENT", "WHO", "CLIENT", "DETAIL")
+				for _, r := range records {
+					row(w, r.Seq, stamp(r.Time), r.Event, r.Actor, r.Client, pairs(r.Detail))
+				}
+			})
+		})(cmd, args)
+	}
+	return a.outputFlag(cmd)
+}
+
+func (a *app) auditVerify() *cobra.Command {
+	var expect string
+	cmd := &cobra.Command{
+		Use: "verify [--expect NUMBER:HASH]", Short: "check that no record was changed",
+		Long: `Walks the whole chain and names the first record that does not fit. It prints the
+number and hash of the newest record: note them elsewhere from time to time, and
+give them to --expect later, which also catches a chain that was rewritten as a
+whole or cut off.`,
+		Args: arguments(),
+	}
+	cmd.Flags().StringVar(&expect, "expect", "", "a `NUMBER:HASH` noted earlier")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		noted, err := headArg(expect)
+		if err != nil {
+			return usagef(cmd, "--expect: %w", err)
+		}
+		return a.withGateway(func(ctx context.Context, g *gateway, _ []string) error {
+			head, err := audit.Verify(ctx, g.db.Read(), noted)
+			if err != nil {
+				return err
+			}
+			return a.show(head, func(w io.Writer) {
+				fmt.Fprintf(w, "%d records fit\nnewest %d:%s\n", head.Seq, head.Seq, head.Hash)
+			})
+		})(cmd, args)
+	}
+	return a.outputFlag(cmd)
+}
+
+func headArg(s string) (audit.Head, error) {
+	if s == "" {
+		return audit.Head{}, nil
+	}
+	number, hash, _ := strings.Cut(s, ":")
+	seq, err := strconv.ParseInt(number, 10, 64)
+	if raw, hexErr := hex.DecodeString(hash); err != nil || hexErr != nil || len(raw) != 32 || seq < 1 {
+		return audit.Head{}, fmt.Errorf("%q is not NUMBER:HASH as `sealdrop audit verify` prints it", s)
+	}
+	return audit.Head{Seq: seq, Hash: hash}, nil
+}
+
+// pairs renders a record's detail as "key=value" in a fixed order.
+func pairs(detail map[string]string) string { return audit.Record{Detail: detail}.DetailText() }

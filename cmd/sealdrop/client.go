@@ -1,0 +1,465 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sealdrop/sealdrop/config"
+	"github.com/sealdrop/sealdrop/keys"
+	"github.com/sealdrop/sealdrop/reports"
+)
+
+func (a *app) clientCommand() *cobra.Command {
+	return group("client", "add, change and list clients", `A client is somebody that reports are delivered to. Its id is also the user name
+that it logs in with. It may connect only from the networks on its allow list.
+
+Clients can be declared in the configuration, too; what is declared there can only
+be changed there.`,
+		a.clientAdd(), a.clientApply(), a.clientList(), a.clientShow(), a.clientSet(),
+		a.clientDisable(true), a.clientDisable(false), a.clientRemove(), a.clientExport())
+}
+
+// withGateway opens the data folder around fn.
+func (a *app) withGateway(fn func(ctx context.Context, g *gateway, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) (err error) {
+		g, err := a.open(cmd.Context())
+		if err != nil {
+			return err
+		}
+		defer func() {
+			if closing := g.Close(); err == nil {
+				err = closing
+			}
+		}()
+		return fn(cmd.Context(), g, args)
+	}
+}
+
+func (a *app) clientAdd() *cobra.Command {
+	var name string
+	var allow []string
+	var retention string
+	cmd := &cobra.Command{
+		Use: "add ID --allow CIDR[,CIDR]", Short: "add a client",
+		Example: `  sealdrop client add acme --name "Acme Capital" --allow 203.0.113.0/24,2001:db8::/48`,
+		Args:    arguments("ID"),
+	}
+	cmd.Flags().StringVar(&name, "name", "", "the client's name (default: its id)")
+	cmd.Flags().StringSliceVar(&allow, "allow", nil, "networks or addresses that it may connect from")
+	cmd.Flags().StringVar(&retention, "retention", "", "how long its reports are kept, such as 30d (default: the gateway's)")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		id, err := clientArg(cmd, args[0])
+		if err != nil {
+			return err
+		}
+		c := keys.Client{ID: id, Name: name}
+		if c.Name == "" {
+			c.Name = id.String()
+		}
+		if c.Allow, err = prefixArgs(cmd, "allow", allow); err != nil {
+			return err
+		}
+		if len(c.Allow) == 0 {
+			return usagef(cmd, "--allow is missing: without an address the client could not connect from anywhere")
+		}
+		if c.Retention, err = durationArg(cmd, "retention", retention); err != nil {
+			return err
+		}
+		return a.withGateway(func(ctx context.Context, g *gateway, _ []string) error {
+			if err := g.register.AddClient(ctx, actor(), c); err != nil {
+				return err
+			}
+			added, err := g.register.Client(ctx, id)
+			if err != nil {
+				return err
+			}
+			return a.showClient(ctx, g, added)
+		})(cmd, args)
+	}
+	return a.outputFlag(cmd)
+}
+
+func (a *app) clientSet() *cobra.Command {
+	var name, retention string
+	var allow, add, remove []string
+	cmd := &cobra.Command{
+		Use: "set ID", Short: "change a client's name, addresses or retention",
+		Long: `Changes only what is named. A removed address ends the sessions that come from it
+within two seconds. A new retention holds for what is published from now on.`,
+		Example: "  sealdrop client set acme --allow-add 198.51.100.7\n  sealdrop client set acme --retention 30d",
+		Args:    arguments("ID"),
+	}
+	cmd.Flags().StringVar(&name, "name", "", "the client's name")
+	cmd.Flags().StringSliceVar(&allow, "allow", nil, "networks or addresses, instead of all that are allowed now")
+	cmd.Flags().StringSliceVar(&add, "allow-add", nil, "networks or addresses to add")
+	cmd.Flags().StringSliceVar(&remove, "allow-remove", nil, "networks or addresses to take away")
+	cmd.Flags().StringVar(&retention, "retention", "", "how long its reports are kept; 0 for the gateway's own time")
+	cmd.MarkFlagsOneRequired("name", "allow", "allow-add", "allow-remove", "retention")
+	cmd.MarkFlagsMutuallyExclusive("allow", "allow-add")
+	cmd.MarkFlagsMutuallyExclusive("allow", "allow-remove")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		id, err := clientArg(cmd, args[0])
+		if err != nil {
+			return err
+		}
+		var change keys.Change
+		if cmd.Flags().Changed("name") {
+			change.Name = &name
+		}
+		if cmd.Flags().Changed("retention") {
+			kept, err := durationArg(cmd, "retention", retention)
+			if err != nil {
+				return err
+			}
+			change.Retention = &kept
+		}
+		var lists [3][]netip.Prefix
+		for i, list := range [][]string{allow, add, remove} {
+			if lists[i], err = prefixArgs(cmd, []string{"allow", "allow-add", "allow-remove"}[i], list); err != nil {
+				return err
+			}
+		}
+		return a.withGateway(func(ctx context.Context, g *gateway, _ []string) error {
+			before, err := g.register.Client(ctx, id)
+			if err != nil {
+				return err
+			}
+			if cmd.Flags().Changed("allow") {
+				change.Allow = &lists[0]
+			} else if len(lists[1])+len(lists[2]) > 0 {
+				left, err := editNetworks(before, lists[1], lists[2])
+				if err != nil {
+					return err
+				}
+				change.Allow = &left
+			}
+			after, err := g.register.UpdateClient(ctx, actor(), id, change)
+			if err != nil {
+				return err
+			}
+			return a.showClient(ctx, g, after)
+		})(cmd, args)
+	}
+	return a.outputFlag(cmd)
+}
+
+// editNetworks adds and takes away networks. One that is to be taken away must
+// be there: a near miss would leave an address in that the operator thinks gone.
+func editNetworks(c keys.Client, add, remove []netip.Prefix) ([]netip.Prefix, error) {
+	left := append(slices.Clone(c.Allow), add...)
+	for _, p := range remove {
+		i := slices.Index(left, p)
+		if i < 0 {
+			return nil, fmt.Errorf("client %s has no %s on its list (%s)", c.ID, p, networks(c.Allow))
+		}
+		left = slices.Delete(left, i, i+1)
+	}
+	return left, nil
+}
+
+func (a *app) clientApply() *cobra.Command {
+	var file string
+	var dryRun bool
+	cmd := &cobra.Command{
+		Use: "apply -f FILE", Short: "add and change clients as a file says",
+		Long: `Reads a YAML file of clients (as under "clients:" in the configuration, or as
+"sealdrop client export" writes it) and brings those clients in line with it, all
+of them or none. Fields that the file leaves out stay as they are, and so do
+clients that it does not name.`,
+		Example: "  sealdrop client apply -f clients.yaml --dry-run",
+		Args:    arguments(),
+	}
+	cmd.Flags().StringVarP(&file, "file", "f", "", "YAML `file` of clients")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "say what would be done, and do nothing")
+	_ = cmd.MarkFlagRequired("file") // the flag was defined a line above
+	cmd.RunE = a.withGateway(func(ctx context.Context, g *gateway, _ []string) error {
+		clients, warnings, err := config.LoadClients(file)
+		if err != nil {
+			return err
+		}
+		for _, w := range warnings {
+			fmt.Fprintln(a.err, "warning:", w.Error())
+		}
+		plan, err := g.register.Apply(ctx, actor(), declarations(clients), keys.ApplyOptions{DryRun: dryRun})
+		if err != nil {
+			return err
+		}
+		return a.show(plan, func(w io.Writer) {
+			row(w, "CLIENT", "ACTION", "DETAIL")
+			for _, p := range plan {
+				row(w, p.Client, p.Action, pairs(p.Detail))
+			}
+		})
+	})
+	return a.outputFlag(cmd)
+}
+
+// clientView is how a client is shown.
+type clientView struct {
+	ID        reports.ClientID  `json:"id"`
+	Name      string            `json:"name"`
+	Allow     []netip.Prefix    `json:"allow"`
+	Retention string            `json:"retention,omitempty"`
+	Disabled  bool              `json:"disabled"`
+	Created   time.Time         `json:"created"`
+	Declared  map[string]string `json:"declared,omitempty"`
+	Keys      []keyView         `json:"keys,omitempty"`
+	Files     *int64            `json:"files,omitempty"`
+	Bytes     *int64            `json:"bytes,omitempty"`
+}
+
+func viewClient(c keys.Client) clientView {
+	v := clientView{ID: c.ID, Name: c.Name, Allow: c.Allow, Disabled: c.Disabled, Created: c.Created, Declared: c.Declared}
+	if v.Allow == nil {
+		v.Allow = []netip.Prefix{}
+	}
+	if c.Retention > 0 {
+		v.Retention = config.Duration(c.Retention).String()
+	}
+	return v
+}
+
+func (a *app) clientList() *cobra.Command {
+	cmd := &cobra.Command{Use: "list", Short: "list all clients", Args: arguments()}
+	cmd.RunE = a.withGateway(func(ctx context.Context, g *gateway, _ []string) error {
+		list := []clientView{}
+		err := g.register.Clients(ctx, func(c keys.Client) bool {
+			list = append(list, viewClient(c))
+			return true
+		})
+		if err != nil {
+			return err
+		}
+		return a.show(list, func(w io.Writer) {
+			row(w, "ID", "NAME", "STATE", "RETENTION", "ALLOW")
+			for _, v := range list {
+				row(w, v.ID, v.Name, enabled(v.Disabled), v.Retention, networks(v.Allow))
+			}
+		})
+	})
+	return a.outputFlag(cmd)
+}
+
+func (a *app) clientShow() *cobra.Command {
+	cmd := &cobra.Command{Use: "show ID", Short: "show a client with its keys", Args: arguments("ID")}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		id, err := clientArg(cmd, args[0])
+		if err != nil {
+			return err
+		}
+		return a.withGateway(func(ctx context.Context, g *gateway, _ []string) error {
+			c, err := g.register.Client(ctx, id)
+			if err != nil {
+				return err
+			}
+			return a.showClient(ctx, g, c)
+		})(cmd, args)
+	}
+	return a.outputFlag(cmd)
+}
+
+func (a *app) showClient(ctx context.Context, g *gateway, c keys.Client) error {
+	v := viewClient(c)
+	list, err := g.register.Keys(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	for _, k := range list {
+		v.Keys = append(v.Keys, viewKey(k))
+	}
+	files, bytes, err := g.catalog.Usage(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	v.Files, v.Bytes = &files, &bytes
+	return a.show(v, func(w io.Writer) {
+		retention := v.Retention
+		if retention == "" {
+			retention = g.config.Retention.After.String() + " (the gateway's)"
+		}
+		row(w, "id", v.ID)
+		row(w, "name", v.Name, place(c, keys.FieldName))
+		row(w, "state", enabled(v.Disabled), place(c, keys.FieldDisabled))
+		row(w, "allow", networks(v.Allow), place(c, keys.FieldAllow))
+		row(w, "retention", retention, place(c, keys.FieldRetention))
+		row(w, "created", stamp(v.Created))
+		row(w, "folder", fmt.Sprintf("%d files, %s", files, size(bytes)))
+		for _, k := range v.Keys {
+			row(w, string(k.Kind)+" key", fmt.Sprintf("%s %s, %s", k.Fingerprint, k.Algorithm, k.State))
+		}
+		if len(v.Keys) == 0 {
+			row(w, "keys", fmt.Sprintf("none; `sealdrop key import --client %s FILE` adds one", v.ID))
+		}
+	})
+}
+
+func place(c keys.Client, field string) string {
+	if p := c.Declared[field]; p != "" {
+		return "(declared at " + p + ")"
+	}
+	return " "
+}
+
+func (a *app) clientDisable(disabled bool) *cobra.Command {
+	use, short := "disable ID", "lock a client out, and end its sessions"
+	if !disabled {
+		use, short = "enable ID", "let a disabled client in again"
+	}
+	cmd := &cobra.Command{Use: use, Short: short, Args: arguments("ID")}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		id, err := clientArg(cmd, args[0])
+		if err != nil {
+			return err
+		}
+		return a.withGateway(func(ctx context.Context, g *gateway, _ []string) error {
+			c, err := g.register.UpdateClient(ctx, actor(), id, keys.Change{Disabled: &disabled})
+			if err != nil {
+				return err
+			}
+			return a.showClient(ctx, g, c)
+		})(cmd, args)
+	}
+	return a.outputFlag(cmd)
+}
+
+func (a *app) clientRemove() *cobra.Command {
+	var withReports bool
+	cmd := &cobra.Command{
+		Use: "remove ID", Short: "remove a client and its keys",
+		Long: `Removes a client for good. While it has reports or uploads this is refused, since
+they would go with it; --with-reports deletes them, at once and without a way
+back. The audit record stays.`,
+		Args: arguments("ID"),
+	}
+	cmd.Flags().BoolVar(&withReports, "with-reports", false, "delete all its reports and uploads, too")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		id, err := clientArg(cmd, args[0])
+		if err != nil {
+			return err
+		}
+		return a.withGateway(func(ctx context.Context, g *gateway, _ []string) error {
+			if withReports {
+				disabled := true
+				if _, err := g.register.UpdateClient(ctx, actor(), id, keys.Change{Disabled: &disabled}); err != nil {
+					return err
+				}
+				if _, err := g.catalog.RemoveClientReports(ctx, actor(), id); err != nil {
+					return err
+				}
+			}
+			if err := g.register.RemoveClient(ctx, actor(), id); err != nil {
+				return err
+			}
+			return a.show(map[string]string{"removed": id.String()}, func(w io.Writer) { row(w, "removed client "+id.String()) })
+		})(cmd, args)
+	}
+	return a.outputFlag(cmd)
+}
+
+func (a *app) clientExport() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "export [ID…]", Short: "write clients as YAML that `client apply` reads",
+		Long: "Writes clients, all of them or those named, in the form that `sealdrop client apply`\nand the configuration's clients_from read. Keys are not part of it.",
+		Args: cobra.ArbitraryArgs,
+	}
+	cmd.RunE = a.withGateway(func(ctx context.Context, g *gateway, args []string) error {
+		wanted := map[string]bool{}
+		for _, arg := range args {
+			id, err := clientArg(cmd, arg)
+			if err != nil {
+				return err
+			}
+			if _, err := g.register.Client(ctx, id); err != nil {
+				return err
+			}
+			wanted[id.String()] = true
+		}
+		var list []exportedClient
+		err := g.register.Clients(ctx, func(c keys.Client) bool {
+			if len(wanted) == 0 || wanted[c.ID.String()] {
+				list = append(list, exportClient(c))
+			}
+			return true
+		})
+		if err != nil {
+			return err
+		}
+		return writeYAML(a.out, map[string]any{"clients": list})
+	})
+	return cmd
+}
+
+type exportedClient struct {
+	ID        string   `yaml:"id"`
+	Name      string   `yaml:"name"`
+	Allow     []string `yaml:"allow,flow"`
+	Retention string   `yaml:"retention,omitempty"`
+	Disabled  bool     `yaml:"disabled,omitempty"`
+}
+
+func exportClient(c keys.Client) exportedClient {
+	e := exportedClient{ID: c.ID.String(), Name: c.Name, Allow: []string{}, Disabled: c.Disabled}
+	for _, p := range c.Allow {
+		e.Allow = append(e.Allow, p.String())
+	}
+	if c.Retention > 0 {
+		e.Retention = config.Duration(c.Retention).String()
+	}
+	return e
+}
+
+func clientArg(cmd *cobra.Command, s string) (reports.ClientID, error) {
+	id, err := reports.ParseClientID(s)
+	if err != nil {
+		return id, &usageError{err: err, command: cmd.CommandPath()}
+	}
+	return id, nil
+}
+
+func prefixArgs(cmd *cobra.Command, flag string, list []string) ([]netip.Prefix, error) {
+	var prefixes []netip.Prefix
+	for _, s := range list {
+		p, err := config.ParseAllow(strings.TrimSpace(s))
+		if err != nil {
+			return nil, usagef(cmd, "--%s: %w", flag, err)
+		}
+		prefixes = append(prefixes, p)
+	}
+	return keys.Canonical(prefixes), nil
+}
+
+func durationArg(cmd *cobra.Command, flag, s string) (time.Duration, error) {
+	if s == "" || s == "0" {
+		return 0, nil
+	}
+	d, err := config.ParseDuration(s)
+	if err != nil {
+		return 0, usagef(cmd, "--%s: %w", flag, err)
+	}
+	if d < 0 {
+		return 0, usagef(cmd, "--%s: %s is in the past", flag, s)
+	}
+	return d.Std(), nil
+}
+
+func networks(list []netip.Prefix) string {
+	var texts []string
+	for _, p := range list {
+		texts = append(texts, p.String())
+	}
+	return strings.Join(texts, ", ")
+}
+
+func enabled(disabled bool) string {
+	if disabled {
+		return "disabled"
+	}
+	return "enabled"
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/sealdrop/sealdrop/config"
+)
+
+func (a *app) configCommand() *cobra.Command {
+	return group("config", "check and show the configuration", `The configuration is one YAML file, found at --config, SEALDROP_CONFIG,
+./config.yaml or /etc/sealdrop/config.yaml. Any setting can be overridden by an
+environment variable: SEALDROP_SFTP_LISTEN for sftp.listen.`,
+		a.configCheck(), a.configShow(), a.configReference())
+}
+
+func (a *app) configCheck() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "check", Short: "find everything that is wrong with the configuration", Args: arguments(),
+		RunE: func(*cobra.Command, []string) error {
+			cfg, err := a.loadConfig()
+			if err != nil {
+				return err
+			}
+			for _, w := range cfg.Warnings {
+				fmt.Fprintln(a.err, "warning:", w.Error())
+			}
+			if _, err := loadEscrow(cfg.Sealing.Escrow); err != nil {
+				return err
+			}
+			out := map[string]any{"config": cfg.File, "clients": len(cfg.Clients), "warnings": len(cfg.Warnings)}
+			return a.show(out, func(w io.Writer) {
+				fmt.Fprintf(w, "%s is good: %d declared clients, %d warnings\n", cfg.File, len(cfg.Clients), len(cfg.Warnings))
+			})
+		},
+	}
+	return a.outputFlag(cmd)
+}
+
+func (a *app) configShow() *cobra.Command {
+	var origins bool
+	cmd := &cobra.Command{
+		Use: "show", Short: "show the settings in effect, defaults and environment included", Args: arguments(),
+	}
+	cmd.Flags().BoolVar(&origins, "origins", false, "show where each setting comes from instead")
+	cmd.RunE = func(*cobra.Command, []string) error {
+		cfg, err := a.loadConfig()
+		if err != nil {
+			return err
+		}
+		if origins {
+			found := cfg.Origins()
+			return a.show(found, func(w io.Writer) {
+				for _, k := range slices.Sorted(maps.Keys(found)) {
+					row(w, k, found[k])
+				}
+			})
+		}
+		text, value, err := cfg.Effective()
+		if err != nil {
+			return err
+		}
+		return a.show(value, func(w io.Writer) { _, _ = w.Write(text) })
+	}
+	return a.outputFlag(cmd)
+}
+
+func (a *app) configReference() *cobra.Command {
+	return &cobra.Command{
+		Use: "reference", Short: "print the reference of all settings, in Markdown", Args: arguments(),
+		RunE: func(*cobra.Command, []string) error {
+			_, err := io.WriteString(a.out, config.Reference())
+			return err
+		},
+	}
+}
+
+func writeYAML(w io.Writer, value any) error {
+	enc := yaml.NewEncoder(w)
+	enc.SetIndent(2)
+	if err := enc.Encode(value); err != nil {
+		return err
+	}
+	return enc.Close()
+}

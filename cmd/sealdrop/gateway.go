@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/sealdrop/sealdrop/config"
+	"github.com/sealdrop/sealdrop/internal/database"
+	"github.com/sealdrop/sealdrop/internal/keytext"
+	"github.com/sealdrop/sealdrop/keys"
+	"github.com/sealdrop/sealdrop/keys/pgp"
+	"github.com/sealdrop/sealdrop/reports/blob"
+	"github.com/sealdrop/sealdrop/reports/catalog"
+	"github.com/sealdrop/sealdrop/reports/publish"
+	"github.com/sealdrop/sealdrop/retention"
+	"github.com/sealdrop/sealdrop/server/access"
+)
+
+// The data folder's parts.
+func blobsDir(data string) string    { return filepath.Join(data, "blobs") }
+func ownKeysDir(data string) string  { return filepath.Join(data, "keys") }
+func hostKeysDir(data string) string { return filepath.Join(data, "hostkeys") }
+
+// remember is how long a delivery is recognised when it is made again, whether
+// or not its report is still there.
+const remember = 2 * 365 * 24 * time.Hour
+
+// gateway is the opened data folder with everything that works on it.
+type gateway struct {
+	config    *config.Config
+	log       *slog.Logger
+	db        *database.DB
+	register  *keys.Register
+	catalog   *catalog.Catalog
+	blobs     *blob.Dir
+	gate      *access.Gate
+	publisher *publish.Publisher
+	sweeper   *retention.Sweeper
+}
+
+// loadConfig reads the configuration that --config, the environment or the
+// default places name.
+func (a *app) loadConfig() (*config.Config, error) {
+	path := a.configPath
+	if path == "" {
+		path = os.Getenv("SEALDROP_CONFIG")
+	}
+	if path == "" {
+		found, err := config.Find()
+		if err != nil {
+			return nil, err
+		}
+		path = found
+	}
+	return config.Load(path, os.Environ())
+}
+
+// open loads the configuration and opens the data folder. The caller closes it.
+func (a *app) open(ctx context.Context) (*gateway, error) {
+	cfg, err := a.loadConfig()
+	if err != nil {
+		return nil, err
+	}
+	return openGateway(ctx, cfg, a.logger(cfg))
+}
+
+func (a *app) logger(cfg *config.Config) *slog.Logger {
+	options := &slog.HandlerOptions{Level: cfg.Log.Level}
+	if cfg.Log.Format == "json" {
+		return slog.New(slog.NewJSONHandler(a.err, options))
+	}
+	return slog.New(slog.NewTextHandler(a.err, options))
+}
+
+// dataError says that the data folder can't be used.
+type dataError struct {
+	err    error
+	advice string
+}
+
+func (e *dataError) Error() string { return e.err.Error() }
+func (e *dataError) Unwrap() error { return e.err }
+func (e *dataError) Hint() string  { return e.advice }
+
+func openGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gateway, err error) {
+	if _, err := os.Stat(ownKeysDir(cfg.Data)); errors.Is(err, fs.ErrNotExist) {
+		return nil, &dataError{
+			err:    fmt.Errorf("the data folder %s is not there, or was never set up", cfg.Data),
+			advice: fmt.Sprintf("run `sealdrop init --dir %s`, or correct `data` in %s", filepath.Dir(cfg.File), cfg.File),
+		}
+	}
+	own, err := keys.LoadOwn(ownKeysDir(cfg.Data))
+	if err != nil {
+		return nil, err
+	}
+	escrow, err := loadEscrow(cfg.Sealing.Escrow)
+	if err != nil {
+		return nil, err
+	}
+	g = &gateway{config: cfg, log: log}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, g.Close())
+			g = nil
+		}
+	}()
+	if g.db, err = database.Open(ctx, cfg.Data); err != nil {
+		return g, err
+	}
+	if g.blobs, err = blob.OpenDir(blobsDir(cfg.Data)); err != nil {
+		return g, err
+	}
+	g.register = keys.NewRegister(g.db, now)
+	g.catalog = catalog.New(g.db, now)
+	g.gate = access.New(access.Config{
+		DB: g.db, Register: g.register, Now: now, Log: log, SessionsPerClient: cfg.SFTP.Limits.SessionsPerClient,
+		Failures: cfg.Access.Failures, Window: cfg.Access.Window.Std(), Ban: cfg.Access.Ban.Std(),
+	})
+	g.publisher = publish.New(publish.Config{
+		Register: g.register, Catalog: g.catalog, Blobs: g.blobs, Own: own, Escrow: escrow, Sign: cfg.Sealing.Sign,
+		Compress: cfg.Sealing.Compress, Retention: cfg.Retention.After.Std(), Now: now, Log: log,
+	})
+	g.sweeper = retention.New(retention.Config{
+		Catalog: g.catalog, Blobs: g.blobs,
+		Policy: retention.Policy{MaxShare: int(cfg.Retention.MaxShare), MaxGap: cfg.Retention.MaxGap.Std()},
+		Every:  cfg.Retention.Sweep.Std(), Grace: cfg.Retention.Grace.Std(), KeepInterrupted: cfg.SFTP.KeepInterrupted.Std(),
+		Remember: remember, Now: now, Log: log,
+	})
+	return g, nil
+}
+
+// Close closes the data folder.
+func (g *gateway) Close() error {
+	var errs []error
+	if g.blobs != nil {
+		errs = append(errs, g.blobs.Close())
+	}
+	if g.db != nil {
+		errs = append(errs, g.db.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// loadEscrow reads the certificates that every report is also sealed to.
+func loadEscrow(path string) ([]pgp.Certificate, error) {
+	if path == "" {
+		return nil, nil
+	}
+	data, err := keytext.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading sealing.escrow: %w", err)
+	}
+	certs, err := pgp.Parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("reading sealing.escrow %s: %w", path, err)
+	}
+	for _, c := range certs {
+		// Sealing for an unusable escrow key would fail report by report.
+		if err := c.Usable(now()); err != nil {
+			return nil, fmt.Errorf("sealing.escrow %s: %w", path, err)
+		}
+	}
+	return certs, nil
+}
+
+// declarations puts the declared clients into the register's terms.
+func declarations(clients []config.Client) []keys.Declaration {
+	list := make([]keys.Declaration, 0, len(clients))
+	for _, c := range clients {
+		d := keys.Declaration{ID: c.ID, Places: c.Declared}
+		if _, ok := c.Declared[keys.FieldName]; ok {
+			d.Change.Name = &c.Name
+		}
+		if _, ok := c.Declared[keys.FieldAllow]; ok {
+			d.Change.Allow = &c.Allow
+		}
+		if _, ok := c.Declared[keys.FieldRetention]; ok {
+			kept := c.Retention.Std()
+			d.Change.Retention = &kept
+		}
+		if _, ok := c.Declared[keys.FieldDisabled]; ok {
+			d.Change.Disabled = &c.Disabled
+		}
+		list = append(list, d)
+	}
+	return list
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sealdrop/sealdrop/config"
+	"github.com/sealdrop/sealdrop/internal/database"
+	"github.com/sealdrop/sealdrop/internal/durable"
+	"github.com/sealdrop/sealdrop/keys"
+	"github.com/sealdrop/sealdrop/keys/sshkey"
+	"github.com/sealdrop/sealdrop/reports/blob"
+)
+
+func (a *app) initCommand() *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Use: "init --dir DIR", Short: "make a configuration, a data folder and the gateway's keys",
+		Long: `Makes DIR/config.yaml with every setting explained, DIR/data for the catalog and the
+sealed reports, SSH host keys (Ed25519 and RSA-3072), and the gateway's own PGP
+keys. All of it is readable by you only. What is there already is left as it is, so
+it is safe to run again; a configuration that names another data folder is obeyed.`,
+		Example: "  sealdrop init --dir /etc/sealdrop",
+		Args:    arguments(),
+	}
+	cmd.Flags().StringVar(&dir, "dir", ".", "the `folder` for all of it")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		made, err := initialize(cmd.Context(), dir)
+		if err != nil {
+			return err
+		}
+		return a.show(made, func(w io.Writer) {
+			row(w, "configuration", made.Config)
+			row(w, "data folder", made.Data)
+			for _, f := range made.HostKeys {
+				row(w, "host key", f)
+			}
+			fmt.Fprintf(w, "\nNext: sealdrop --config %s client add acme --allow ADDRESS\n", made.Config)
+		})
+	}
+	return a.outputFlag(cmd)
+}
+
+// initialized tells what init made or found.
+type initialized struct {
+	Config   string   `json:"config"`
+	Data     string   `json:"data"`
+	HostKeys []string `json:"host_keys"` // fingerprints
+}
+
+func initialize(ctx context.Context, dir string) (initialized, error) {
+	made := initialized{Config: filepath.Join(dir, "config.yaml")}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return made, fmt.Errorf("making %s: %w", dir, err)
+	}
+	if err := writeConfig(made.Config); err != nil {
+		return made, err
+	}
+	cfg, err := config.Load(made.Config, os.Environ())
+	if err != nil {
+		return made, err
+	}
+	made.Data = cfg.Data
+	for _, d := range []string{cfg.Data, blobsDir(cfg.Data), ownKeysDir(cfg.Data), hostKeysDir(cfg.Data)} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return made, fmt.Errorf("making the data folder: %w", err)
+		}
+	}
+	if err := keys.CreateOwn(ownKeysDir(cfg.Data), now()); err != nil {
+		return made, err
+	}
+	if err := sshkey.GenerateHostKeys(hostKeysDir(cfg.Data)); err != nil && !errors.Is(err, fs.ErrExist) {
+		return made, err
+	}
+	signers, err := sshkey.LoadHostKeys(cfg.SFTP.HostKeys...)
+	if err != nil {
+		return made, err
+	}
+	for _, s := range signers {
+		made.HostKeys = append(made.HostKeys, hostKeyLine(s.PublicKey()))
+	}
+	blobs, err := blob.OpenDir(blobsDir(cfg.Data))
+	if err != nil {
+		return made, err
+	}
+	db, err := database.Open(ctx, cfg.Data)
+	if err != nil {
+		return made, errors.Join(err, blobs.Close())
+	}
+	return made, errors.Join(db.Close(), blobs.Close(), durable.SyncDir(cfg.Data), durable.SyncDir(dir))
+}
+
+func writeConfig(path string) error {
+	if _, err := os.Lstat(path); err == nil {
+		return nil
+	}
+	text, err := config.Template(nil)
+	if err != nil {
+		return err
+	}
+	if err := durable.WriteFile(path, text, 0o600); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return nil
+}

@@ -1,0 +1,274 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/sys/unix"
+
+	"github.com/sealdrop/sealdrop/config"
+	"github.com/sealdrop/sealdrop/internal/database"
+	"github.com/sealdrop/sealdrop/keys"
+	"github.com/sealdrop/sealdrop/keys/sshkey"
+	"github.com/sealdrop/sealdrop/server"
+	"github.com/sealdrop/sealdrop/server/folder"
+	"github.com/sealdrop/sealdrop/server/sftpd"
+)
+
+const (
+	// drainTime is how long transfers may go on after a SIGTERM.
+	drainTime = 30 * time.Second
+	// releaseCheck is how often the gateway looks whether access was changed, to
+	// release what was held for want of a key.
+	releaseCheck = time.Second
+	// releaseEvery is how often it does so anyway: a certificate may have begun to
+	// be valid.
+	releaseEvery = 10 * time.Minute
+)
+
+func (a *app) serveCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "serve", Short: "run the gateway",
+		Long: `Runs the gateway until it gets SIGINT or SIGTERM; it then lets transfers under way go
+on for up to 30 seconds. SIGHUP reads the configuration again and applies the
+declared clients, without ending a session; a configuration with a fault changes
+nothing. Other settings take effect at the next start.
+
+Port 32 needs the privilege to bind low ports: run it as root, or give the program
+CAP_NET_BIND_SERVICE.`,
+		Args: arguments(),
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			g, err := a.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, g.Close()) }()
+			lock, err := lockData(g.config.Data)
+			if err != nil {
+				return err
+			}
+			defer lock.Close()
+			return a.serve(cmd.Context(), g)
+		},
+	}
+}
+
+// lockData keeps a second gateway off the data folder.
+func lockData(data string) (io.Closer, error) {
+	path := filepath.Join(data, "serve.lock")
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("locking the data folder: %w", err)
+	}
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, errors.Join(&dataError{
+			err:    fmt.Errorf("another `sealdrop serve` runs on %s", data),
+			advice: "find it with `fuser " + path + "`",
+		}, f.Close())
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("locking the data folder: %w", err), f.Close())
+	}
+	return f, nil
+}
+
+func (a *app) serve(ctx context.Context, g *gateway) (err error) {
+	for _, w := range g.config.Warnings {
+		g.log.Warn("configuration", "place", w.Place(), "key", w.Key, "warning", w.Message)
+	}
+	if err := g.applyDeclared(ctx, g.config); err != nil {
+		return err
+	}
+	recorder := folder.NewRecorder(g.catalog, g.log)
+	defer recorder.Close()
+	sftp, err := g.newSFTP(recorder)
+	if err != nil {
+		return err
+	}
+	listeners, err := listen(g.config.SFTP.Listen)
+	if err != nil {
+		return err
+	}
+
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	defer stop()
+	tasks.Go(func() { g.gate.Run(background) })
+	tasks.Go(func() { g.sweeper.Run(background) })
+	tasks.Go(func() { g.runReleases(background) })
+	tasks.Go(func() { a.runReloads(background, g) })
+
+	failed := make(chan error, len(listeners))
+	for _, l := range listeners {
+		g.log.Info("listening", "protocol", "sftp", "address", l.Addr().String())
+		tasks.Go(func() { failed <- sftp.Serve(l) })
+	}
+	select {
+	case <-ctx.Done():
+		g.log.Info("stopping", "sessions", g.gate.Sessions())
+	case err = <-failed:
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	if e := sftp.Shutdown(drain); e != nil && !errors.Is(e, context.DeadlineExceeded) {
+		err = errors.Join(err, e)
+	}
+	if errors.Is(err, server.ErrClosed) {
+		err = nil
+	}
+	g.log.Info("stopped")
+	return err
+}
+
+func (g *gateway) applyDeclared(ctx context.Context, cfg *config.Config) error {
+	plan, err := g.register.Apply(ctx, "gateway", declarations(cfg.Clients), keys.ApplyOptions{Own: true})
+	if err != nil {
+		return fmt.Errorf("applying the declared clients: %w", err)
+	}
+	for _, p := range plan {
+		if p.Action != "none" {
+			g.log.Info("declared client applied", "client", p.Client, "action", p.Action, "detail", pairs(p.Detail))
+		}
+	}
+	return nil
+}
+
+// runReloads applies the declared clients again at each SIGHUP.
+func (a *app) runReloads(ctx context.Context, g *gateway) {
+	hups := make(chan os.Signal, 1)
+	signal.Notify(hups, syscall.SIGHUP)
+	defer signal.Stop(hups)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hups:
+		}
+		cfg, err := config.Load(g.config.File, os.Environ())
+		if err == nil {
+			err = g.applyDeclared(ctx, cfg)
+		}
+		if err != nil {
+			for line := range strings.SplitSeq(err.Error(), "\n") {
+				g.log.Error("reload refused; nothing was changed", "error", line)
+			}
+			continue
+		}
+		g.log.Info("reloaded", "clients", len(cfg.Clients))
+	}
+}
+
+// runReleases releases held reports when access was changed, by whatever
+// process, and every now and then.
+func (g *gateway) runReleases(ctx context.Context) {
+	tick := time.NewTicker(releaseCheck)
+	defer tick.Stop()
+	var seen int64 = -1
+	var last time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		mark, err := g.db.Read().GetMark(ctx, database.AccessMark)
+		if err != nil && !errors.Is(err, database.ErrNotFound) {
+			continue // the gate's own watch logs it
+		}
+		if mark == seen && now().Sub(last) < releaseEvery {
+			continue
+		}
+		seen, last = mark, now()
+		n, err := g.publisher.ReleaseAll(ctx, "gateway")
+		if err != nil && ctx.Err() == nil {
+			g.log.Error("held reports could not be released", "error", err)
+		}
+		if n > 0 {
+			g.log.Info("held reports released", "reports", n)
+		}
+	}
+}
+
+func (g *gateway) newSFTP(recorder *folder.Recorder) (*server.Server, error) {
+	hostKeys, err := sshkey.LoadHostKeys(g.config.SFTP.HostKeys...)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range hostKeys {
+		g.log.Info("host key", "fingerprint", hostKeyLine(k.PublicKey()))
+	}
+	limits := g.config.SFTP.Limits
+	protocol, err := sftpd.New(sftpd.Config{
+		HostKeys: hostKeys, CheckKey: sshkey.Check, Log: g.log,
+		Gate: &sftpGate{
+			gate: g.gate, retention: g.config.Retention.After.Std(),
+			store: &folder.Store{Catalog: g.catalog, Blobs: g.blobs, Recorder: recorder, Now: now, Log: g.log},
+		},
+		MaxTries: limits.Tries, SessionsPerClient: limits.SessionsPerClient, MaxHandles: limits.HandlesPerSession,
+		IdleTimeout: limits.IdleTimeout.Std(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return server.New(server.Config{
+		Name: "sftp", Log: g.log,
+		Limits: server.Limits{
+			Connections: limits.Connections, ConnectionsPerAddress: limits.ConnectionsPerAddress,
+			Unauthenticated: limits.Unauthenticated, LoginTimeout: limits.LoginTimeout.Std(), IdleTimeout: limits.IdleTimeout.Std(),
+		},
+		Admit:   func(addr netip.Addr) bool { return g.gate.Admit(context.Background(), addr) },
+		Handler: func(ctx context.Context, c *server.Conn) { protocol.ServeConn(ctx, c) },
+	})
+}
+
+// listenError says which address could not be listened on.
+type listenError struct {
+	address string
+	err     error
+}
+
+func (e *listenError) Error() string { return fmt.Sprintf("listening on %s: %v", e.address, e.err) }
+func (e *listenError) Unwrap() error { return e.err }
+
+func (e *listenError) Hint() string {
+	switch {
+	case errors.Is(e.err, syscall.EADDRINUSE):
+		return fmt.Sprintf("another program has the port: find it with `ss -ltnp`, or change sftp.listen (%s)", e.address)
+	case errors.Is(e.err, syscall.EACCES):
+		return "ports below 1024 need a privilege: run as root, or `setcap cap_net_bind_service=+ep` on the program, or choose a higher port in sftp.listen"
+	}
+	return "check sftp.listen in the configuration"
+}
+
+// listen opens all addresses or none.
+func listen(addresses []string) (list []net.Listener, err error) {
+	for _, address := range addresses {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			for _, open := range list {
+				_ = open.Close()
+			}
+			return nil, &listenError{address: address, err: err}
+		}
+		list = append(list, l)
+	}
+	return list, nil
+}
+
+// hostKeyLine shows a host key as ssh-keygen -l does.
+func hostKeyLine(k ssh.PublicKey) string { return ssh.FingerprintSHA256(k) + " " + k.Type() }

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/sealdrop/sealdrop/server/access"
+	"github.com/sealdrop/sealdrop/server/folder"
+	"github.com/sealdrop/sealdrop/server/sftpd"
+)
+
+// sftpGate puts the sFTP protocol's questions to the gate, and hands out
+// folders.
+type sftpGate struct {
+	gate      *access.Gate
+	store     *folder.Store
+	retention time.Duration
+}
+
+var errNotWorthProving = errors.New("the key is of no use for this user")
+
+// Offered implements [sftpd.Gate].
+func (g *sftpGate) Offered(ctx context.Context, o sftpd.Offer) error {
+	ok, err := g.gate.Offered(ctx, o.User, offeredKey(o))
+	if err == nil && !ok {
+		err = errNotWorthProving
+	}
+	return err
+}
+
+// Login implements [sftpd.Gate].
+func (g *sftpGate) Login(ctx context.Context, a sftpd.Attempt, end func(reason string)) (sftpd.Session, error) {
+	attempt := accessAttempt(a)
+	attempt.Proved = &access.Key{Fingerprint: a.Fingerprint, Algorithm: a.Algorithm, Bits: a.Bits}
+	s, d, err := g.gate.Login(ctx, attempt, end)
+	if err != nil {
+		return nil, err
+	}
+	if s == nil {
+		return nil, &sftpd.Refusal{Reason: string(d.Reason), Banner: banner(d, attempt)}
+	}
+	kept := s.Client.Retention
+	if kept == 0 {
+		kept = g.retention
+	}
+	return &sftpSession{session: s, folder: g.store.Folder(folder.Session{
+		Client: s.Client.ID, Retention: kept, Protocol: "sftp", Address: s.Address.String(), Fingerprint: s.Fingerprint,
+	})}, nil
+}
+
+// Refused implements [sftpd.Gate].
+func (g *sftpGate) Refused(ctx context.Context, a sftpd.Attempt) {
+	// The gate logs what it could not record.
+	_, _ = g.gate.Refused(ctx, accessAttempt(a))
+}
+
+// banner is what a client that has proved its key is told. Who has proved
+// nothing is told nothing.
+func banner(d access.Decision, attempt access.Attempt) string {
+	switch d.Reason {
+	case access.AddressNotAllowed:
+		return "Your key is right, but your address " + attempt.Address.Unmap().String() + " is not on the list. Please ask the sender to add it.\n"
+	case access.TooManySessions:
+		return "Your key is right, but you have too many sessions open. Please close some.\n"
+	case access.TooManyAttempts:
+		return "Your address is locked out for a while after too many failed logins. Please try again later.\n"
+	}
+	return ""
+}
+
+func offeredKey(o sftpd.Offer) access.Key {
+	return access.Key{Fingerprint: o.Fingerprint, Algorithm: o.Algorithm, Bits: o.Bits}
+}
+
+func accessAttempt(a sftpd.Attempt) access.Attempt {
+	attempt := access.Attempt{
+		Protocol: "sftp", Address: a.Address, User: a.User, Software: a.ClientVersion, Failure: failure(a.Cause), Detail: a.Detail,
+	}
+	for _, o := range a.Offered {
+		attempt.Offered = append(attempt.Offered, offeredKey(o))
+	}
+	return attempt
+}
+
+// failure puts what the protocol found into the gate's words.
+func failure(c sftpd.Cause) access.Reason {
+	switch c {
+	case "":
+		return ""
+	case sftpd.NoCommonAlgorithm:
+		return access.NoCommonAlgorithm
+	case sftpd.AlgorithmRefused:
+		return access.AlgorithmRefused
+	case sftpd.SignatureInvalid:
+		return access.SignatureInvalid
+	case sftpd.TimedOut:
+		return access.TimedOut
+	}
+	return access.ClosedBeforeLogin
+}
+
+// sftpSession is an [sftpd.Session].
+type sftpSession struct {
+	session *access.Session
+	folder  *folder.FS
+}
+
+func (s *sftpSession) Folder() sftpd.Folder { return s.folder }
+func (s *sftpSession) Client() string       { return s.session.Client.ID.String() }
+func (s *sftpSession) Close()               { s.session.Close() }

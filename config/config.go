@@ -1,0 +1,150 @@
+package config
+
+import (
+	"errors"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"net/netip"
+	"os"
+
+	"github.com/sealdrop/sealdrop/reports"
+)
+
+// Config is a whole, valid configuration. Its fields have the meaning, unit and
+// default that [Reference] prints for the key of the same name.
+type Config struct {
+	// File is the path that was loaded, as it was given.
+	File string
+
+	Data      string
+	Log       Log
+	SFTP      SFTP
+	Sealing   Sealing
+	Retention Retention
+	Access    Access
+
+	// ClientsFrom are the patterns of clients_from, with absolute folders.
+	ClientsFrom []string
+	// Clients are the declared clients of all files, in the order read. No two
+	// have the same ID.
+	Clients []Client
+
+	// Warnings are about what is allowed but seldom meant.
+	Warnings []Fault
+
+	origins map[string]string
+}
+
+// Log is the section log.
+type Log struct {
+	Level  slog.Level
+	Format string // "text" or "json"
+}
+
+// SFTP is the section sftp.
+type SFTP struct {
+	// Listen has at least one address, each "host:port" with an IP address or
+	// nothing for the host, and none of them twice.
+	Listen []string
+	// HostKeys has at least one path.
+	HostKeys        []string
+	Limits          Limits
+	KeepInterrupted Duration
+}
+
+// Limits is the section sftp.limits. Every value is positive.
+type Limits struct {
+	Connections           int
+	ConnectionsPerAddress int
+	Unauthenticated       int
+	LoginTimeout          Duration
+	IdleTimeout           Duration
+	Tries                 int
+	SessionsPerClient     int
+	HandlesPerSession     int
+}
+
+// Sealing is the section sealing.
+type Sealing struct {
+	Compress bool
+	// Escrow is the path of a PGP public key, or "" for none. Load does not open
+	// it.
+	Escrow string
+	Sign   bool
+}
+
+// Retention is the section retention. Every duration is at least a second.
+type Retention struct {
+	After    Duration
+	Sweep    Duration
+	MaxShare Percent
+	MaxGap   Duration
+	Grace    Duration
+}
+
+// Access is the section access.
+type Access struct {
+	Failures int
+	Window   Duration
+	Ban      Duration
+}
+
+// Client is a client as a file declares it. A field that the file leaves out is
+// zero and missing from Declared; it is then the catalog's, not "empty".
+type Client struct {
+	ID   reports.ClientID
+	Name string
+	// Allow has IPv4 networks as such, never mapped into IPv6, and no bits
+	// beyond the mask.
+	Allow     []netip.Prefix
+	Retention Duration
+	Disabled  bool
+
+	// Declared maps each key that the file declares (id, name, allow, retention,
+	// disabled) to its place: "clients.d/acme.yaml:7".
+	Declared map[string]string
+}
+
+// defaultPaths is where [Find] looks, in this order.
+func defaultPaths() []string { return []string{"config.yaml", "/etc/sealdrop/config.yaml"} }
+
+// Find returns the configuration file to use when none is named: config.yaml in
+// the working directory, else /etc/sealdrop/config.yaml. A file that is there
+// but can't be read is returned too, so that [Load] says why. If there is none,
+// the error is an [fs.ErrNotExist] with a method Hint() string.
+func Find() (path string, err error) { return find(defaultPaths()) }
+
+func find(paths []string) (string, error) {
+	for _, path := range paths {
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			return path, nil
+		}
+	}
+	return "", &notFoundError{paths}
+}
+
+type notFoundError struct{ paths []string }
+
+func (e *notFoundError) Error() string {
+	text := "no configuration: there is neither "
+	for i, path := range e.paths {
+		if i > 0 {
+			text += " nor "
+		}
+		text += path
+	}
+	return text
+}
+
+// Hint says how to get a configuration.
+func (e *notFoundError) Hint() string {
+	return "run `sealdrop init` to make one, or name one with --config FILE"
+}
+
+// Is makes the error an [fs.ErrNotExist].
+func (e *notFoundError) Is(target error) bool { return target == fs.ErrNotExist }
+
+// Origins returns, for each key but the clients', where its value comes from:
+// "default", a place like "config.yaml:12", or the name of a variable.
+func (c *Config) Origins() map[string]string { return maps.Clone(c.origins) }

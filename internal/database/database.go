@@ -1,0 +1,128 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+
+	"github.com/pressly/goose/v3"
+	_ "modernc.org/sqlite" // the database/sql driver named "sqlite"
+
+	"github.com/sealdrop/sealdrop/internal/database/query"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// FileName is the name of the database's file in the data folder.
+const FileName = "catalog.db"
+
+// DB is an open catalog database. It is safe for concurrent use.
+type DB struct {
+	writer *sql.DB // one connection
+	reader *sql.DB
+	reads  *query.Queries
+
+	jobs    chan *job
+	closing chan struct{}
+	once    sync.Once
+	done    sync.WaitGroup
+}
+
+// Open opens the database in the folder dir, which must exist, creating it if
+// it is not there and migrating it if it is of an earlier version. A database
+// of a later version than this program knows is refused.
+func Open(ctx context.Context, dir string) (*DB, error) {
+	path := filepath.Join(dir, FileName)
+	if err := ensurePrivate(path); err != nil {
+		return nil, err
+	}
+	writer, err := connect(path, "&_txlock=immediate", 1)
+	if err != nil {
+		return nil, err
+	}
+	if err := migrate(ctx, writer); err != nil {
+		writer.Close()
+		return nil, explain(fmt.Errorf("opening the catalog %s: %w", path, err))
+	}
+	reader, err := connect(path, "&_pragma=query_only(1)", max(4, runtime.NumCPU()))
+	if err != nil {
+		writer.Close()
+		return nil, err
+	}
+	db := &DB{
+		writer: writer, reader: reader, reads: query.New(reader),
+		jobs: make(chan *job), closing: make(chan struct{}),
+	}
+	db.done.Go(db.commitLoop)
+	return db, nil
+}
+
+// ensurePrivate creates the file with mode 0600 before SQLite would create it
+// with the umask's. The journal files take the database's mode.
+func ensurePrivate(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("the data folder %s is not there: %w", filepath.Dir(path), err)
+		}
+		return fmt.Errorf("opening the catalog: %w", err)
+	}
+	return f.Close()
+}
+
+func connect(path, extra string, conns int) (*sql.DB, error) {
+	dsn := (&url.URL{Scheme: "file", Opaque: url.PathEscape(path)}).String() +
+		"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
+		"&_pragma=foreign_keys(1)&_dqs=0" + extra
+	pool, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		return nil, fmt.Errorf("opening the catalog %s: %w", path, err)
+	}
+	pool.SetMaxOpenConns(conns)
+	pool.SetMaxIdleConns(conns)
+	return pool, nil
+}
+
+func migrate(ctx context.Context, db *sql.DB) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files)
+	if err != nil {
+		return err
+	}
+	current, target, err := provider.GetVersions(ctx)
+	if err != nil {
+		return err
+	}
+	if current > target {
+		return &NewerSchemaError{Found: current, Known: target}
+	}
+	if current == target {
+		return nil
+	}
+	_, err = provider.Up(ctx)
+	return err
+}
+
+// Read returns the queries that only read. They see what was committed before
+// each of them began.
+func (db *DB) Read() *query.Queries { return db.reads }
+
+// Close waits for the writes under way and closes the database. Writes that
+// come later fail with [ErrClosed].
+func (db *DB) Close() error {
+	db.once.Do(func() { close(db.closing) })
+	db.done.Wait()
+	return errors.Join(db.reader.Close(), db.writer.Close())
+}

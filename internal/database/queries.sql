@@ -1,0 +1,273 @@
+-- ## Clients
+
+-- name: GetClient :one
+SELECT * FROM clients WHERE id = @id;
+
+-- name: ListClients :many
+SELECT * FROM clients WHERE id > @after ORDER BY id LIMIT CAST(@n AS BIGINT);
+
+-- name: ListDeclaredClients :many
+SELECT * FROM clients WHERE declared <> '' ORDER BY id;
+
+-- name: InsertClient :exec
+INSERT INTO clients (id, name, retention, disabled, declared, created_at)
+VALUES (@id, @name, @retention, @disabled, @declared, @created_at);
+
+-- name: UpdateClient :exec
+UPDATE clients SET name = @name, retention = @retention, disabled = @disabled, declared = @declared WHERE id = @id;
+
+-- name: DeleteClient :exec
+DELETE FROM clients WHERE id = @id;
+
+-- name: ListNetworks :many
+SELECT prefix FROM client_networks WHERE client_id = @client_id ORDER BY prefix;
+
+-- name: AllNetworks :many
+SELECT DISTINCT prefix FROM client_networks;
+
+-- name: AllClientNetworks :many
+SELECT client_id, prefix FROM client_networks ORDER BY client_id, prefix;
+
+-- name: InsertNetwork :exec
+INSERT INTO client_networks (client_id, prefix) VALUES (@client_id, @prefix);
+
+-- name: DeleteNetworks :exec
+DELETE FROM client_networks WHERE client_id = @client_id;
+
+-- ## Keys
+
+-- name: InsertKey :exec
+INSERT INTO keys (id, client_id, kind, fingerprint, algorithm, label, material, added_at, expires_at, retires_at, revoked_at, revoked_reason, last_used_at)
+VALUES (@id, @client_id, @kind, @fingerprint, @algorithm, @label, @material, @added_at, @expires_at, 0, 0, '', 0);
+
+-- name: GetKey :one
+SELECT * FROM keys WHERE kind = @kind AND fingerprint = @fingerprint;
+
+-- name: FindKeys :many
+SELECT * FROM keys WHERE id = @ref OR fingerprint = @ref ORDER BY id LIMIT 2;
+
+-- name: ListKeys :many
+SELECT * FROM keys WHERE client_id = @client_id ORDER BY kind DESC, added_at, id;
+
+-- name: ListAllKeys :many
+SELECT * FROM keys WHERE id > @after ORDER BY id LIMIT CAST(@n AS BIGINT);
+
+-- name: UpdateKeyMaterial :exec
+UPDATE keys SET material = @material, label = @label, algorithm = @algorithm, expires_at = @expires_at WHERE id = @id;
+
+-- name: RetireKey :exec
+UPDATE keys SET retires_at = @retires_at WHERE id = @id;
+
+-- name: RevokeKey :exec
+UPDATE keys SET revoked_at = @revoked_at, revoked_reason = @revoked_reason WHERE id = @id;
+
+-- name: TouchKey :exec
+UPDATE keys SET last_used_at = @last_used_at WHERE id = @id;
+
+-- ## Entries
+
+-- name: InsertEntry :exec
+INSERT INTO entries (id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at,
+    published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, coverage)
+VALUES (@id, @client_id, @parent_id, @name, @kind, @state, @size, @sha256, @plain_size, @blob, @sealed_to, @received_at,
+    @published_at, @modified_at, @expires_at, 0, 0, 0, '');
+
+-- name: GetEntry :one
+SELECT * FROM entries WHERE id = @id;
+
+-- name: FindChild :one
+SELECT * FROM entries
+WHERE client_id = @client_id AND parent_id = @parent_id AND name = @name AND state IN ('published', 'collected');
+
+-- name: ListChildren :many
+SELECT * FROM entries
+WHERE client_id = @client_id AND parent_id = @parent_id AND name > @after AND state IN ('published', 'collected')
+ORDER BY name LIMIT CAST(@n AS BIGINT);
+
+-- name: ListKinds :many
+SELECT DISTINCT kind FROM entries WHERE parent_id = @parent_id AND parent_id <> '';
+
+-- name: ListSubfolders :many
+SELECT id FROM entries WHERE parent_id = @parent_id AND parent_id <> '' AND kind = 'folder';
+
+-- name: ListReports :many
+-- Newest first, below the cursor (received_at, id).
+SELECT * FROM entries
+WHERE (CAST(@client_id AS TEXT) = '' OR client_id = @client_id)
+  AND (CAST(@state AS TEXT) = '' OR state = @state)
+  AND kind <> 'folder'
+  AND (received_at < @received_before OR (received_at = @received_before AND id < @id_before))
+ORDER BY received_at DESC, id DESC LIMIT CAST(@n AS BIGINT);
+
+-- name: ListHeld :many
+SELECT * FROM entries WHERE client_id = @client_id AND state = 'held' AND id > @after ORDER BY id LIMIT CAST(@n AS BIGINT);
+
+-- name: HeldClients :many
+SELECT client_id, COUNT(*) AS reports FROM entries WHERE state = 'held' GROUP BY client_id ORDER BY client_id;
+
+-- name: CountEntries :one
+SELECT COUNT(*) AS files, CAST(COALESCE(SUM(size), 0) AS BIGINT) AS bytes FROM entries
+WHERE client_id = @client_id AND kind <> 'folder' AND state IN ('published', 'collected');
+
+-- name: CountClientEntries :one
+SELECT COUNT(*) FROM entries WHERE client_id = @client_id AND kind <> 'folder';
+
+-- name: CountFiles :one
+SELECT COUNT(*) FROM entries WHERE expires_at > 0 AND legal_hold = 0;
+
+-- name: CountDue :one
+SELECT COUNT(*) FROM entries WHERE expires_at > 0 AND legal_hold = 0 AND expires_at <= @now;
+
+-- name: ListDue :many
+SELECT * FROM entries WHERE expires_at > 0 AND legal_hold = 0 AND expires_at <= @now
+ORDER BY expires_at LIMIT CAST(@n AS BIGINT);
+
+-- name: ListDueAfter :many
+SELECT * FROM entries WHERE expires_at > 0 AND legal_hold = 0 AND expires_at <= @now
+  AND (expires_at > @expires_after OR (expires_at = @expires_after AND id > @id_after))
+ORDER BY expires_at, id LIMIT CAST(@n AS BIGINT);
+
+-- name: MoveEntry :exec
+UPDATE entries SET parent_id = @parent_id, name = @name WHERE id = @id;
+
+-- name: SetModified :exec
+UPDATE entries SET modified_at = @modified_at WHERE id = @id;
+
+-- name: RemoveEntry :exec
+UPDATE entries SET state = 'removed', removed_at = @removed_at WHERE id = @id;
+
+-- name: RestoreEntry :exec
+UPDATE entries SET state = @state, parent_id = @parent_id, name = @name, removed_at = 0 WHERE id = @id;
+
+-- name: ReleaseEntry :exec
+UPDATE entries SET state = 'published', parent_id = @parent_id, name = @name, size = @size, sha256 = @sha256, blob = @blob,
+    sealed_to = @sealed_to, published_at = @published_at, expires_at = @expires_at
+WHERE id = @id;
+
+-- name: SetCoverage :exec
+UPDATE entries SET coverage = @coverage, state = @state, collected_at = @collected_at WHERE id = @id;
+
+-- name: DeleteEntry :exec
+DELETE FROM entries WHERE id = @id;
+
+-- name: DeleteEmptyRemovedFolders :execrows
+DELETE FROM entries WHERE kind = 'folder' AND state = 'removed'
+  AND NOT EXISTS (SELECT 1 FROM entries AS child WHERE child.parent_id = entries.id);
+
+-- name: SetExpires :exec
+UPDATE entries SET expires_at = @expires_at WHERE id = @id;
+
+-- name: SetLegalHold :exec
+UPDATE entries SET legal_hold = @legal_hold WHERE id = @id;
+
+-- name: CountLegalHolds :one
+SELECT COUNT(*) FROM entries WHERE client_id = @client_id AND legal_hold <> 0;
+
+-- name: ListClientFiles :many
+SELECT * FROM entries WHERE client_id = @client_id AND kind <> 'folder' ORDER BY received_at, id LIMIT CAST(@n AS BIGINT);
+
+-- name: DeleteClientEntries :exec
+DELETE FROM entries WHERE client_id = @client_id;
+
+-- name: BlobKnown :one
+SELECT CAST(CASE WHEN EXISTS (SELECT 1 FROM entries WHERE entries.blob = @blob)
+    OR EXISTS (SELECT 1 FROM partials WHERE partials.blob = @blob)
+    OR EXISTS (SELECT 1 FROM garbage WHERE garbage.blob = @blob) THEN 1 ELSE 0 END AS BIGINT);
+
+-- ## Sources
+
+-- name: InsertSource :execrows
+INSERT INTO sources (client_id, source, entry_id, at) VALUES (@client_id, @source, @entry_id, @at)
+ON CONFLICT DO NOTHING;
+
+-- name: GetSource :one
+SELECT * FROM sources WHERE client_id = @client_id AND source = @source;
+
+-- name: DeleteSource :exec
+DELETE FROM sources WHERE client_id = @client_id AND source = @source;
+
+-- name: ForgetSources :execrows
+DELETE FROM sources WHERE at < @before
+  AND NOT EXISTS (SELECT 1 FROM entries WHERE entries.id = sources.entry_id);
+
+-- ## Receipts
+
+-- name: InsertReceipt :exec
+INSERT INTO receipts (id, entry_id, client_id, name, sha256, protocol, address, fingerprint, started_at, ended_at, bytes, size, evidence)
+VALUES (@id, @entry_id, @client_id, @name, @sha256, @protocol, @address, @fingerprint, @started_at, @ended_at, @bytes, @size, @evidence);
+
+-- name: ListReceipts :many
+SELECT * FROM receipts WHERE entry_id = @entry_id ORDER BY ended_at, id;
+
+-- ## Interrupted uploads
+
+-- name: GetPartial :one
+SELECT * FROM partials WHERE client_id = @client_id AND name = @name;
+
+-- name: PutPartial :exec
+INSERT INTO partials (client_id, name, blob, size, at) VALUES (@client_id, @name, @blob, @size, @at);
+
+-- name: DeletePartial :exec
+DELETE FROM partials WHERE client_id = @client_id AND name = @name;
+
+-- name: ListClientPartials :many
+SELECT * FROM partials WHERE client_id = @client_id ORDER BY name;
+
+-- name: ListStalePartials :many
+SELECT * FROM partials WHERE at < @before ORDER BY at LIMIT CAST(@n AS BIGINT);
+
+-- ## Garbage
+
+-- name: InsertGarbage :exec
+INSERT INTO garbage (blob, since) VALUES (@blob, @since) ON CONFLICT DO NOTHING;
+
+-- name: ListGarbage :many
+SELECT * FROM garbage WHERE since <= @before ORDER BY since LIMIT CAST(@n AS BIGINT);
+
+-- name: DeleteGarbage :exec
+DELETE FROM garbage WHERE blob = @blob;
+
+-- ## Bans
+
+-- name: GetBan :one
+SELECT * FROM bans WHERE address = @address;
+
+-- name: PutBan :exec
+INSERT INTO bans (address, until_at, failures) VALUES (@address, @until_at, @failures)
+ON CONFLICT (address) DO UPDATE SET until_at = excluded.until_at, failures = excluded.failures;
+
+-- name: DeleteBan :execrows
+DELETE FROM bans WHERE address = @address;
+
+-- name: ListBans :many
+SELECT * FROM bans WHERE until_at > @now ORDER BY address LIMIT CAST(@n AS BIGINT);
+
+-- name: DeleteOldBans :exec
+DELETE FROM bans WHERE until_at <= @now;
+
+-- ## Marks
+
+-- name: GetMark :one
+SELECT n FROM marks WHERE name = @name;
+
+-- name: SetMark :exec
+INSERT INTO marks (name, n) VALUES (@name, @n) ON CONFLICT (name) DO UPDATE SET n = excluded.n;
+
+-- name: BumpMark :exec
+INSERT INTO marks (name, n) VALUES (@name, 1) ON CONFLICT (name) DO UPDATE SET n = marks.n + 1;
+
+-- ## Audit
+
+-- name: LastAudit :one
+SELECT seq, at, hash FROM audit ORDER BY seq DESC LIMIT 1;
+
+-- name: InsertAudit :exec
+INSERT INTO audit (seq, at, event, actor, client_id, subject, detail, hash)
+VALUES (@seq, @at, @event, @actor, @client_id, @subject, @detail, @hash);
+
+-- name: ListAudit :many
+SELECT * FROM audit WHERE seq > @after ORDER BY seq LIMIT CAST(@n AS BIGINT);
+
+-- name: ListAuditBackwards :many
+SELECT * FROM audit WHERE seq < @before AND (CAST(@client_id AS TEXT) = '' OR client_id = @client_id)
+ORDER BY seq DESC LIMIT CAST(@n AS BIGINT);

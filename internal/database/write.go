@@ -1,0 +1,139 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/sealdrop/sealdrop/internal/database/query"
+)
+
+// maxBatch bounds how many writes share one commit, so that the first of them
+// does not wait for an endless stream of others.
+const maxBatch = 256
+
+// Tx is a write in progress. It must not be kept beyond the function that it
+// was given to.
+type Tx struct {
+	*query.Queries
+	ctx context.Context
+}
+
+// Context returns the context that the transaction's statements must be run
+// with. It is not the caller's: a commit is never tied to a client that may
+// hang up in the middle of it.
+func (tx *Tx) Context() context.Context { return tx.ctx }
+
+type job struct {
+	ctx  context.Context
+	fn   func(*Tx) error
+	err  error
+	done chan struct{}
+}
+
+// Write runs fn in a transaction and commits it durably. An error from fn rolls
+// back what fn wrote and is returned as it is. If ctx ends before fn was begun,
+// fn is not run; once begun, it is carried through.
+//
+// fn runs on the one goroutine that writes: it must be short, and must not call
+// Write.
+func (db *DB) Write(ctx context.Context, fn func(*Tx) error) error {
+	j := &job{ctx: ctx, fn: fn, done: make(chan struct{})}
+	select {
+	case db.jobs <- j:
+	case <-db.closing:
+		return ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	<-j.done
+	return explain(j.err)
+}
+
+func (db *DB) commitLoop() {
+	for {
+		select {
+		case j := <-db.jobs:
+			db.commit(j)
+		case <-db.closing:
+			return
+		}
+	}
+}
+
+// commit runs first, and whatever has arrived meanwhile, in one transaction.
+func (db *DB) commit(first *job) {
+	batch := []*job{first}
+	finish := func(err error) {
+		for _, j := range batch {
+			if err != nil && j.err == nil {
+				j.err = err
+			}
+			close(j.done)
+		}
+	}
+	ctx := context.Background()
+	tx, err := db.writer.BeginTx(ctx, nil)
+	if err != nil {
+		finish(err)
+		return
+	}
+	if err := runOne(ctx, tx, first); err != nil {
+		_ = tx.Rollback() // the transaction is unusable; its error is the one to tell
+		finish(err)
+		return
+	}
+	for len(batch) < maxBatch {
+		var next *job
+		select {
+		case next = <-db.jobs:
+		default:
+		}
+		if next == nil {
+			break
+		}
+		batch = append(batch, next)
+		if err := runOne(ctx, tx, next); err != nil {
+			_ = tx.Rollback()
+			finish(err)
+			return
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		_ = tx.Rollback() // after a failed COMMIT, SQLite may still hold the transaction open
+		finish(fmt.Errorf("%w: %w", ErrUnknownOutcome, err))
+		return
+	}
+	finish(nil)
+}
+
+// runOne runs one job inside a savepoint. The job's own failure goes to the
+// job; the returned error means that the whole transaction is lost.
+func runOne(ctx context.Context, tx *sql.Tx, j *job) error {
+	if j.err = j.ctx.Err(); j.err != nil {
+		return nil
+	}
+	if _, err := tx.ExecContext(ctx, "SAVEPOINT job"); err != nil {
+		return err
+	}
+	j.err = guard(func() error { return j.fn(&Tx{Queries: query.New(tx), ctx: ctx}) })
+	if j.err != nil {
+		if _, err := tx.ExecContext(ctx, "ROLLBACK TO job"); err != nil {
+			return err
+		}
+	}
+	_, err := tx.ExecContext(ctx, "RELEASE job")
+	return err
+}
+
+// guard turns a panic into an error, so that one caller's bug does not end the
+// goroutine that everybody writes through.
+func guard(fn func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("internal error in a write: %v\n%s", r, debug.Stack())
+		}
+	}()
+	return fn()
+}

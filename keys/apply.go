@@ -1,0 +1,149 @@
+package keys
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/sealdrop/sealdrop/internal/database"
+	"github.com/sealdrop/sealdrop/reports"
+)
+
+// Declaration is a client as a file declares it. Fields that the file leaves
+// out are nil in Change.
+type Declaration struct {
+	ID     reports.ClientID
+	Change Change
+	// Places maps each declared field to its place, "config.yaml:12".
+	Places map[string]string
+}
+
+// Planned is what [Register.Apply] did, or would do, to one client.
+type Planned struct {
+	Client reports.ClientID  `json:"client"`
+	Action string            `json:"action"` // add, change, disable, or none
+	Detail map[string]string `json:"detail,omitempty"`
+}
+
+// ApplyOptions says how declarations are taken.
+type ApplyOptions struct {
+	// Own makes the declared fields unchangeable by commands, and disables
+	// clients that were declared before and no longer are: who is taken out of
+	// the configuration has lost its access, and nothing else.
+	Own bool
+	// DryRun finds out what would be done, and does nothing.
+	DryRun bool
+}
+
+var errDryRun = errors.New("dry run")
+
+// Apply brings the catalog in line with declarations, all of them in one
+// transaction or none.
+func (r *Register) Apply(ctx context.Context, actor string, declarations []Declaration, o ApplyOptions) ([]Planned, error) {
+	var plan []Planned
+	err := r.db.Write(ctx, func(tx *database.Tx) error {
+		declared := map[reports.ClientID]bool{}
+		for _, d := range declarations {
+			declared[d.ID] = true
+			done, err := r.applyOne(tx, actor, d, o)
+			if err != nil {
+				return err
+			}
+			plan = append(plan, done)
+		}
+		if o.Own {
+			dropped, err := r.disableUndeclared(tx, actor, declared)
+			if err != nil {
+				return err
+			}
+			plan = append(plan, dropped...)
+		}
+		if o.DryRun {
+			return errDryRun
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errDryRun) {
+		return nil, err
+	}
+	return plan, nil
+}
+
+func (r *Register) applyOne(tx *database.Tx, actor string, d Declaration, o ApplyOptions) (Planned, error) {
+	before, err := readClient(tx.Context(), tx.Queries, d.ID)
+	if errors.Is(err, reports.ErrUnknownClient) {
+		c, _ := d.Change.apply(Client{ID: d.ID, Name: d.ID.String()})
+		if o.Own {
+			c.Declared = d.Places
+		}
+		return Planned{Client: d.ID, Action: "add", Detail: map[string]string{"allow": prefixText(c.Allow)}}, r.insert(tx, actor, c)
+	}
+	if err != nil {
+		return Planned{}, err
+	}
+	after, fields := d.Change.apply(before)
+	if o.Own {
+		after.Declared = d.Places
+		if before.dropped() && d.Change.Disabled == nil {
+			after.Disabled = false // it is declared again
+		}
+	} else if err := before.checkUndeclared(fields); err != nil {
+		return Planned{}, err
+	}
+	p := Planned{Client: d.ID, Action: "none", Detail: difference(before, after)}
+	if len(p.Detail) > 0 {
+		p.Action = "change"
+	}
+	return p, r.update(tx, actor, before, after)
+}
+
+// undeclared stands in the place of FieldDisabled's declaration for a client
+// that was disabled because its declaration went away.
+const undeclared = "removed from the configuration"
+
+// dropped reports whether the client was disabled because its declaration went
+// away. It can then be changed by commands like any other.
+func (c Client) dropped() bool { return c.Declared[FieldDisabled] == undeclared }
+
+// checkUndeclared returns a [*DeclaredError] for the first of fields that the
+// configuration declares.
+func (c Client) checkUndeclared(fields []string) error {
+	if c.dropped() {
+		return nil
+	}
+	for _, field := range fields {
+		if place := c.Declared[field]; place != "" {
+			return &DeclaredError{Client: c.ID, Field: field, Place: place}
+		}
+	}
+	return nil
+}
+
+func (r *Register) disableUndeclared(tx *database.Tx, actor string, declared map[reports.ClientID]bool) ([]Planned, error) {
+	rows, err := tx.ListDeclaredClients(tx.Context())
+	if err != nil {
+		return nil, fmt.Errorf("reading the declared clients: %w", err)
+	}
+	var plan []Planned
+	for _, row := range rows {
+		id, err := reports.ParseClientID(row.ID)
+		if err != nil {
+			return nil, fmt.Errorf("reading the catalog: %w", err)
+		}
+		before, err := readClient(tx.Context(), tx.Queries, id)
+		if err != nil {
+			return nil, err
+		}
+		if declared[id] || before.dropped() {
+			continue
+		}
+		after := before
+		after.Declared = map[string]string{FieldDisabled: undeclared}
+		after.Disabled = true
+		if err := r.update(tx, actor, before, after); err != nil {
+			return nil, err
+		}
+		plan = append(plan, Planned{Client: id, Action: "disable", Detail: difference(before, after)})
+	}
+	return plan, nil
+}

@@ -1,0 +1,386 @@
+package keys
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sealdrop/sealdrop/internal/audit"
+	"github.com/sealdrop/sealdrop/internal/database"
+	"github.com/sealdrop/sealdrop/internal/database/query"
+	"github.com/sealdrop/sealdrop/reports"
+)
+
+// Client is somebody that reports are delivered to.
+type Client struct {
+	ID   reports.ClientID
+	Name string
+	// Allow lists the networks that the client may connect from. Empty: none.
+	Allow []netip.Prefix
+	// Retention is how long its reports are kept, 0 for the gateway's default.
+	Retention time.Duration
+	Disabled  bool
+	// Declared maps the fields that the configuration declares ("name", "allow",
+	// "retention", "disabled") to the place where it does ("config.yaml:12").
+	// nil: the client is not declared.
+	Declared map[string]string
+	Created  time.Time
+}
+
+// Change is a change to a client. A nil field stays as it is.
+type Change struct {
+	Name      *string
+	Allow     *[]netip.Prefix
+	Retention *time.Duration
+	Disabled  *bool
+}
+
+// The names of a client's fields, as the configuration and errors write them.
+const (
+	FieldName      = "name"
+	FieldAllow     = "allow"
+	FieldRetention = "retention"
+	FieldDisabled  = "disabled"
+)
+
+// DeclaredError says that a field is declared in the configuration and can't be
+// changed elsewhere.
+type DeclaredError struct {
+	Client reports.ClientID
+	Field  string
+	Place  string
+}
+
+func (e *DeclaredError) Error() string {
+	return fmt.Sprintf("%s of client %s is declared at %s", e.Field, e.Client, e.Place)
+}
+
+// Hint says what an operator can do.
+func (e *DeclaredError) Hint() string {
+	return "change it there, then reload the gateway (systemctl reload sealdrop, or kill -HUP)"
+}
+
+// Register reads and changes clients and keys. It is safe for concurrent use.
+type Register struct {
+	db    *database.DB
+	now   func() time.Time
+	certs *certificates
+}
+
+// NewRegister returns the register that is kept in db.
+func NewRegister(db *database.DB, now func() time.Time) *Register {
+	return &Register{db: db, now: now, certs: newCertificates()}
+}
+
+// Client returns one client, or an error that wraps [reports.ErrUnknownClient].
+func (r *Register) Client(ctx context.Context, id reports.ClientID) (Client, error) {
+	return readClient(ctx, r.db.Read(), id)
+}
+
+func readClient(ctx context.Context, q *query.Queries, id reports.ClientID) (Client, error) {
+	row, err := q.GetClient(ctx, id.String())
+	if errors.Is(err, database.ErrNotFound) {
+		return Client{}, fmt.Errorf("%w: %s", reports.ErrUnknownClient, id)
+	}
+	if err != nil {
+		return Client{}, fmt.Errorf("reading client %s: %w", id, err)
+	}
+	prefixes, err := q.ListNetworks(ctx, id.String())
+	if err != nil {
+		return Client{}, fmt.Errorf("reading the networks of client %s: %w", id, err)
+	}
+	return clientFromRow(row, prefixes)
+}
+
+func clientFromRow(row query.Client, prefixes []string) (Client, error) {
+	id, err := reports.ParseClientID(row.ID)
+	if err != nil {
+		return Client{}, fmt.Errorf("reading the catalog: %w", err)
+	}
+	c := Client{
+		ID: id, Name: row.Name, Disabled: row.Disabled != 0,
+		Retention: time.Duration(row.Retention) * time.Microsecond,
+		Created:   database.Time(row.CreatedAt),
+	}
+	if row.Declared != "" {
+		if err := json.Unmarshal([]byte(row.Declared), &c.Declared); err != nil {
+			return Client{}, fmt.Errorf("reading client %s: its declaration: %w", id, err)
+		}
+	}
+	for _, s := range prefixes {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			return Client{}, fmt.Errorf("reading client %s: its network %q: %w", id, s, err)
+		}
+		c.Allow = append(c.Allow, p)
+	}
+	return c, nil
+}
+
+// Clients calls yield for each client in the order of ids, until it returns
+// false.
+func (r *Register) Clients(ctx context.Context, yield func(Client) bool) error {
+	const page = 500
+	after := ""
+	for {
+		rows, err := r.db.Read().ListClients(ctx, query.ListClientsParams{After: after, N: page})
+		if err != nil {
+			return fmt.Errorf("reading the clients: %w", err)
+		}
+		for _, row := range rows {
+			prefixes, err := r.db.Read().ListNetworks(ctx, row.ID)
+			if err != nil {
+				return fmt.Errorf("reading the clients: %w", err)
+			}
+			c, err := clientFromRow(row, prefixes)
+			if err != nil {
+				return err
+			}
+			if !yield(c) {
+				return nil
+			}
+			after = row.ID
+		}
+		if len(rows) < page {
+			return nil
+		}
+	}
+}
+
+// AddClient adds a client. One of the same id must not be there.
+func (r *Register) AddClient(ctx context.Context, actor string, c Client) error {
+	return r.db.Write(ctx, func(tx *database.Tx) error {
+		_, err := tx.GetClient(tx.Context(), c.ID.String())
+		if err == nil {
+			return &ExistsError{Client: c.ID}
+		}
+		if !errors.Is(err, database.ErrNotFound) {
+			return err
+		}
+		return r.insert(tx, actor, c)
+	})
+}
+
+// ExistsError says that a client of that id is there already.
+type ExistsError struct{ Client reports.ClientID }
+
+func (e *ExistsError) Error() string { return fmt.Sprintf("client %s is there already", e.Client) }
+
+// Hint says what an operator can do.
+func (e *ExistsError) Hint() string {
+	return fmt.Sprintf("see it with `sealdrop client show %s`, change it with `sealdrop client set %s`", e.Client, e.Client)
+}
+
+func (r *Register) insert(tx *database.Tx, actor string, c Client) error {
+	now := r.now()
+	declared, err := declaredText(c.Declared)
+	if err != nil {
+		return err
+	}
+	err = tx.InsertClient(tx.Context(), query.InsertClientParams{
+		ID: c.ID.String(), Name: c.Name, Retention: c.Retention.Microseconds(), Disabled: flag(c.Disabled),
+		Declared: declared, CreatedAt: database.Micros(now),
+	})
+	if err != nil {
+		return fmt.Errorf("adding client %s: %w", c.ID, err)
+	}
+	if err := writeNetworks(tx, c); err != nil {
+		return err
+	}
+	return r.changed(tx, audit.Entry{
+		Event: "client.added", Actor: actor, Client: c.ID.String(),
+		Detail: map[string]string{"name": c.Name, "allow": prefixText(c.Allow)},
+	})
+}
+
+// changed records e and tells running gateways to look at access again.
+func (r *Register) changed(tx *database.Tx, e audit.Entry) error {
+	if err := tx.BumpMark(tx.Context(), database.AccessMark); err != nil {
+		return err
+	}
+	return audit.Append(tx, r.now(), e)
+}
+
+// UpdateClient changes a client. A declared field is refused with a
+// [*DeclaredError], and then nothing is changed.
+func (r *Register) UpdateClient(ctx context.Context, actor string, id reports.ClientID, change Change) (Client, error) {
+	var c Client
+	err := r.db.Write(ctx, func(tx *database.Tx) error {
+		before, err := readClient(tx.Context(), tx.Queries, id)
+		if err != nil {
+			return err
+		}
+		var fields []string
+		c, fields = change.apply(before)
+		if err := before.checkUndeclared(fields); err != nil {
+			return err
+		}
+		if before.dropped() && !c.Disabled {
+			c.Declared = nil
+		}
+		return r.update(tx, actor, before, c)
+	})
+	return c, err
+}
+
+// apply returns the changed client and the names of the fields that differ.
+func (ch Change) apply(c Client) (Client, []string) {
+	var fields []string
+	if ch.Name != nil && *ch.Name != c.Name {
+		c.Name, fields = *ch.Name, append(fields, FieldName)
+	}
+	if ch.Allow != nil && !slices.Equal(Canonical(*ch.Allow), c.Allow) {
+		c.Allow, fields = Canonical(*ch.Allow), append(fields, FieldAllow)
+	}
+	if ch.Retention != nil && *ch.Retention != c.Retention {
+		c.Retention, fields = *ch.Retention, append(fields, FieldRetention)
+	}
+	if ch.Disabled != nil && *ch.Disabled != c.Disabled {
+		c.Disabled, fields = *ch.Disabled, append(fields, FieldDisabled)
+	}
+	return c, fields
+}
+
+// update writes what differs between two versions of one client, if anything.
+func (r *Register) update(tx *database.Tx, actor string, before, after Client) error {
+	after.Allow = Canonical(after.Allow)
+	diff := difference(before, after)
+	declared, err := declaredText(after.Declared)
+	if err != nil {
+		return err
+	}
+	was, err := declaredText(before.Declared)
+	if err != nil {
+		return err
+	}
+	if len(diff) == 0 && declared == was {
+		return nil
+	}
+	err = tx.UpdateClient(tx.Context(), query.UpdateClientParams{
+		ID: after.ID.String(), Name: after.Name, Retention: after.Retention.Microseconds(),
+		Disabled: flag(after.Disabled), Declared: declared,
+	})
+	if err != nil {
+		return fmt.Errorf("changing client %s: %w", after.ID, err)
+	}
+	if len(diff) == 0 {
+		return nil // only the line that declares it moved
+	}
+	if err := tx.DeleteNetworks(tx.Context(), after.ID.String()); err != nil {
+		return err
+	}
+	if err := writeNetworks(tx, after); err != nil {
+		return err
+	}
+	return r.changed(tx, audit.Entry{Event: "client.changed", Actor: actor, Client: after.ID.String(), Detail: diff})
+}
+
+// difference tells what changed, field by field, as "old → new".
+func difference(before, after Client) map[string]string {
+	diff := map[string]string{}
+	note := func(field, was, is string) {
+		if was != is {
+			diff[field] = was + " → " + is
+		}
+	}
+	note(FieldName, before.Name, after.Name)
+	note(FieldAllow, prefixText(before.Allow), prefixText(after.Allow))
+	note(FieldRetention, before.Retention.String(), after.Retention.String())
+	note(FieldDisabled, fmt.Sprint(before.Disabled), fmt.Sprint(after.Disabled))
+	return diff
+}
+
+// RemoveClient removes a client and its keys. Its reports must be gone.
+func (r *Register) RemoveClient(ctx context.Context, actor string, id reports.ClientID) error {
+	return r.db.Write(ctx, func(tx *database.Tx) error {
+		c, err := readClient(tx.Context(), tx.Queries, id)
+		if err != nil {
+			return err
+		}
+		if err := c.checkUndeclared([]string{FieldName, FieldAllow, FieldRetention, FieldDisabled}); err != nil {
+			return err
+		}
+		n, err := tx.CountClientEntries(tx.Context(), id.String())
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			return &HasReportsError{Client: id, Reports: n}
+		}
+		if err := tx.DeleteClientEntries(tx.Context(), id.String()); err != nil { // its folders
+			return err
+		}
+		if err := tx.DeleteClient(tx.Context(), id.String()); err != nil {
+			return fmt.Errorf("removing client %s: %w", id, err)
+		}
+		return r.changed(tx, audit.Entry{Event: "client.removed", Actor: actor, Client: id.String()})
+	})
+}
+
+// HasReportsError says that a client can't be removed while it has reports.
+type HasReportsError struct {
+	Client  reports.ClientID
+	Reports int64
+}
+
+func (e *HasReportsError) Error() string {
+	return fmt.Sprintf("client %s still has %d reports and uploads", e.Client, e.Reports)
+}
+
+// Hint says what an operator can do.
+func (e *HasReportsError) Hint() string {
+	return fmt.Sprintf("`sealdrop client disable %s` locks it out at once and lets retention take the rest; `sealdrop client remove %s --with-reports` deletes all of it now", e.Client, e.Client)
+}
+
+func writeNetworks(tx *database.Tx, c Client) error {
+	for _, p := range Canonical(c.Allow) {
+		err := tx.InsertNetwork(tx.Context(), query.InsertNetworkParams{ClientID: c.ID.String(), Prefix: p.String()})
+		if err != nil {
+			return fmt.Errorf("writing the networks of client %s: %w", c.ID, err)
+		}
+	}
+	return nil
+}
+
+// Canonical returns the prefixes masked, in order and without duplicates. The
+// IPv4-mapped form of IPv6 is taken for the IPv4 network that it means.
+func Canonical(prefixes []netip.Prefix) []netip.Prefix {
+	var out []netip.Prefix
+	for _, p := range prefixes {
+		if p.Addr().Is4In6() && p.Bits() >= 96 {
+			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+		}
+		out = append(out, p.Masked())
+	}
+	// The catalog keeps prefixes as text and lists them in the order of the text.
+	slices.SortFunc(out, func(a, b netip.Prefix) int { return strings.Compare(a.String(), b.String()) })
+	return slices.Compact(out)
+}
+
+func prefixText(prefixes []netip.Prefix) string {
+	var texts []string
+	for _, p := range prefixes {
+		texts = append(texts, p.String())
+	}
+	return strings.Join(texts, ",")
+}
+
+func declaredText(declared map[string]string) (string, error) {
+	if declared == nil {
+		return "", nil
+	}
+	text, err := json.Marshal(declared)
+	return string(text), err
+}
+
+func flag(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}

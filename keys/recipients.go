@@ -1,0 +1,90 @@
+package keys
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/sealdrop/sealdrop/keys/pgp"
+	"github.com/sealdrop/sealdrop/reports"
+)
+
+// ErrNoRecipient: the client has no certificate that can be sealed for now.
+var ErrNoRecipient = errors.New("no usable PGP key")
+
+// Recipients returns the certificates that a report for the client is to be
+// sealed to now. If there is none, the error wraps [ErrNoRecipient] and says
+// why each registered certificate is no good.
+func (r *Register) Recipients(ctx context.Context, client reports.ClientID) ([]pgp.Certificate, error) {
+	list, err := r.Keys(ctx, client)
+	if err != nil {
+		return nil, err
+	}
+	now := r.now()
+	var certs []pgp.Certificate
+	var reasons []error
+	for _, k := range list {
+		if k.Kind != PGP {
+			continue
+		}
+		if !k.Usable(now) {
+			reasons = append(reasons, fmt.Errorf("%s is %s", k.Fingerprint, k.State(now)))
+			continue
+		}
+		cert, err := r.certs.parse(k)
+		if err == nil {
+			err = cert.Usable(now)
+		}
+		if err != nil {
+			reasons = append(reasons, fmt.Errorf("%s: %w", k.Fingerprint, err))
+			continue
+		}
+		certs = append(certs, cert)
+	}
+	if len(certs) == 0 {
+		if len(reasons) == 0 {
+			return nil, fmt.Errorf("client %s has %w: none was imported", client, ErrNoRecipient)
+		}
+		return nil, fmt.Errorf("client %s has %w: %w", client, ErrNoRecipient, errors.Join(reasons...))
+	}
+	return certs, nil
+}
+
+// certificates keeps parsed certificates, since parsing one costs as much as
+// sealing a small report. Its entries are keyed by the whole text, so a changed
+// certificate is another entry.
+type certificates struct {
+	mu     sync.Mutex
+	parsed map[string]pgp.Certificate
+}
+
+// maxCertificates bounds the memory that parsed certificates take.
+const maxCertificates = 4096
+
+func newCertificates() *certificates {
+	return &certificates{parsed: map[string]pgp.Certificate{}}
+}
+
+func (c *certificates) parse(k Key) (pgp.Certificate, error) {
+	c.mu.Lock()
+	cert, ok := c.parsed[k.Material]
+	c.mu.Unlock()
+	if ok {
+		return cert, nil
+	}
+	list, err := pgp.Parse([]byte(k.Material))
+	if err != nil {
+		return pgp.Certificate{}, err
+	}
+	if len(list) != 1 {
+		return pgp.Certificate{}, fmt.Errorf("the catalog holds %d certificates where one belongs", len(list))
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.parsed) >= maxCertificates {
+		clear(c.parsed) // rare, and simpler than keeping an order
+	}
+	c.parsed[k.Material] = list[0]
+	return list[0], nil
+}

@@ -1,0 +1,286 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sealdrop/sealdrop/internal/audit"
+	"github.com/sealdrop/sealdrop/internal/database"
+	"github.com/sealdrop/sealdrop/internal/database/query"
+	"github.com/sealdrop/sealdrop/internal/id"
+	"github.com/sealdrop/sealdrop/reports"
+)
+
+// Publication is a sealed report whose blob is durable.
+type Publication struct {
+	Client    reports.ClientID
+	Name      reports.Name
+	Blob      string
+	Size      int64
+	SHA256    string
+	PlainSize int64
+	SealedTo  []string
+	Modified  time.Time
+	Retention time.Duration
+	// Source is the keyed hash of client, name and plaintext: the same source
+	// twice is one report.
+	Source string
+	// Held keeps the report from the client: it is sealed to the hold key.
+	Held bool
+	// Replace hides a file that has the name, instead of taking the next free
+	// version of the name.
+	Replace bool
+	// Again publishes although the same source was published before.
+	Again bool
+	// Actor is who handed it in.
+	Actor string
+}
+
+// Publish commits p. known is true when the same source was published before:
+// the earlier report is then returned, p's blob is let go, and nothing else is
+// changed. A report that has been purged since comes back in state
+// [reports.Expired] with hardly more than its id.
+func (c *Catalog) Publish(ctx context.Context, p Publication) (r reports.Report, known bool, err error) {
+	err = c.write(ctx, func(tx *database.Tx) error {
+		if p.Again {
+			if err := tx.DeleteSource(tx.Context(), query.DeleteSourceParams{ClientID: p.Client.String(), Source: p.Source}); err != nil {
+				return err
+			}
+		}
+		id, now := id.New(), c.now().UTC()
+		fresh, err := tx.InsertSource(tx.Context(), query.InsertSourceParams{
+			ClientID: p.Client.String(), Source: p.Source, EntryID: id, At: database.Micros(now),
+		})
+		if err != nil {
+			return err
+		}
+		if fresh == 0 {
+			known = true
+			r, err = c.earlier(tx, p)
+			return err
+		}
+		r, err = c.insertReport(tx, id, now, p)
+		return err
+	})
+	return r, known, err
+}
+
+// Known returns the report that the same source was published as, if it was.
+// It lets a producer skip the sealing.
+func (c *Catalog) Known(ctx context.Context, client reports.ClientID, source string) (r reports.Report, known bool, err error) {
+	q := c.db.Read()
+	row, err := q.GetSource(ctx, query.GetSourceParams{ClientID: client.String(), Source: source})
+	if errors.Is(err, database.ErrNotFound) {
+		return r, false, nil
+	}
+	if err != nil {
+		return r, false, fmt.Errorf("looking up an earlier delivery: %w", err)
+	}
+	r, err = bySource(ctx, q, client, row)
+	return r, true, err
+}
+
+func bySource(ctx context.Context, q *query.Queries, client reports.ClientID, source query.Source) (reports.Report, error) {
+	row, err := entry(ctx, q, source.EntryID)
+	if errors.Is(err, fs.ErrNotExist) {
+		return reports.Report{
+			ID: source.EntryID, Client: client, Kind: reports.KindReport, State: reports.Expired,
+			Received: database.Time(source.At),
+		}, nil
+	}
+	if err != nil {
+		return reports.Report{}, err
+	}
+	return resolve(ctx, q, row)
+}
+
+func (c *Catalog) earlier(tx *database.Tx, p Publication) (reports.Report, error) {
+	source, err := tx.GetSource(tx.Context(), query.GetSourceParams{ClientID: p.Client.String(), Source: p.Source})
+	if err != nil {
+		return reports.Report{}, err
+	}
+	if err := c.discard(tx, p.Blob); err != nil {
+		return reports.Report{}, err
+	}
+	return bySource(tx.Context(), tx.Queries, p.Client, source)
+}
+
+func (c *Catalog) insertReport(tx *database.Tx, id string, now time.Time, p Publication) (reports.Report, error) {
+	if _, err := tx.GetClient(tx.Context(), p.Client.String()); errors.Is(err, database.ErrNotFound) {
+		return reports.Report{}, fmt.Errorf("%w: %s", reports.ErrUnknownClient, p.Client)
+	} else if err != nil {
+		return reports.Report{}, err
+	}
+	e := query.InsertEntryParams{
+		ID: id, ClientID: p.Client.String(), Kind: string(reports.KindReport),
+		Size: p.Size, Sha256: p.SHA256, PlainSize: p.PlainSize, Blob: p.Blob, SealedTo: strings.Join(p.SealedTo, ","),
+		ReceivedAt: database.Micros(now), ModifiedAt: database.Micros(p.Modified),
+	}
+	name, event := p.Name, audit.Event("report.held")
+	e.Name, e.State = p.Name.Base(), string(reports.Held)
+	if !p.Held {
+		var err error
+		event, e.State, e.PublishedAt = "report.published", string(reports.Published), e.ReceivedAt
+		e.ExpiresAt = database.Micros(now.Add(p.Retention)) // a held report's time begins with its release
+		if name, err = c.makeRoom(tx, p.Actor, p.Client, root, p.Name, p.Replace); err != nil {
+			return reports.Report{}, err
+		}
+		e.Name = name.Base()
+	}
+	if err := tx.InsertEntry(tx.Context(), e); err != nil {
+		return reports.Report{}, fmt.Errorf("publishing %s: %w", name, err)
+	}
+	err := audit.Append(tx, now, audit.Entry{
+		Event: event, Actor: p.Actor, Client: e.ClientID, Subject: id,
+		Detail: map[string]string{"name": name.String(), "sha256": p.SHA256, "size": strconv.FormatInt(p.Size, 10), "sealed_to": e.SealedTo},
+	})
+	if err != nil {
+		return reports.Report{}, err
+	}
+	row, err := tx.GetEntry(tx.Context(), id)
+	if err != nil {
+		return reports.Report{}, err
+	}
+	return fromRow(row, name)
+}
+
+// makeRoom returns the name under which a new file can stand in a folder. Where
+// the name is taken it is the next free version of it, or, with replace, the
+// name itself after what has it was hidden.
+func (c *Catalog) makeRoom(tx *database.Tx, actor string, client reports.ClientID, parent string, name reports.Name, replace bool) (reports.Name, error) {
+	candidate := name
+	for k := 2; ; k++ {
+		row, err := child(tx.Context(), tx.Queries, client, parent, candidate)
+		if errors.Is(err, fs.ErrNotExist) {
+			return candidate, nil
+		}
+		if err != nil {
+			return name, err
+		}
+		if replace && reports.Kind(row.Kind) != reports.KindFolder {
+			return name, c.hide(tx, actor, row, name, "replaced")
+		}
+		candidate = name.Version(k)
+	}
+}
+
+// hide takes a file out of its client's sight. It can be restored.
+func (c *Catalog) hide(tx *database.Tx, actor string, row query.Entry, name reports.Name, why string) error {
+	if row.LegalHold != 0 {
+		return fmt.Errorf("%s: %w", name, reports.ErrOnHold)
+	}
+	now := c.now()
+	if err := tx.RemoveEntry(tx.Context(), query.RemoveEntryParams{ID: row.ID, RemovedAt: database.Micros(now)}); err != nil {
+		return fmt.Errorf("removing %s: %w", name, err)
+	}
+	return audit.Append(tx, now, audit.Entry{
+		Event: "report.removed", Actor: actor, Client: row.ClientID, Subject: row.ID,
+		Detail: map[string]string{"name": name.String(), "why": why},
+	})
+}
+
+// discard hands a blob to the garbage collection.
+func (c *Catalog) discard(tx *database.Tx, blob string) error {
+	if blob == "" {
+		return nil
+	}
+	err := tx.InsertGarbage(tx.Context(), query.InsertGarbageParams{Blob: blob, Since: database.Micros(c.now())})
+	if err != nil {
+		return fmt.Errorf("letting go of a blob: %w", err)
+	}
+	return nil
+}
+
+// HeldReports returns up to limit held reports of a client, those whose id
+// comes after the given one.
+func (c *Catalog) HeldReports(ctx context.Context, client reports.ClientID, after string, limit int) ([]reports.Report, error) {
+	rows, err := c.db.Read().ListHeld(ctx, query.ListHeldParams{ClientID: client.String(), After: after, N: int64(limit)})
+	if err != nil {
+		return nil, fmt.Errorf("listing held reports: %w", err)
+	}
+	return c.resolveAll(ctx, rows)
+}
+
+// Held counts the held reports of each client that has some.
+func (c *Catalog) Held(ctx context.Context) (map[reports.ClientID]int64, error) {
+	rows, err := c.db.Read().HeldClients(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("counting held reports: %w", err)
+	}
+	held := make(map[reports.ClientID]int64, len(rows))
+	for _, row := range rows {
+		client, err := reports.ParseClientID(row.ClientID)
+		if err != nil {
+			return nil, fmt.Errorf("counting held reports: %w", err)
+		}
+		held[client] = row.Reports
+	}
+	return held, nil
+}
+
+// Released is a held report that was sealed anew for its client.
+type Released struct {
+	ID        string
+	Blob      string
+	Size      int64
+	SHA256    string
+	SealedTo  []string
+	Retention time.Duration
+	Actor     string
+}
+
+// Release publishes a held report. done is false when somebody else released
+// or removed it first; the new blob is then let go.
+func (c *Catalog) Release(ctx context.Context, rel Released) (r reports.Report, done bool, err error) {
+	err = c.write(ctx, func(tx *database.Tx) error {
+		row, err := entry(tx.Context(), tx.Queries, rel.ID)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && reports.State(row.State) != reports.Held {
+			return c.discard(tx, rel.Blob)
+		}
+		if err != nil {
+			return err
+		}
+		held, err := resolve(tx.Context(), tx.Queries, row)
+		if err != nil {
+			return err
+		}
+		now := c.now().UTC()
+		name, err := c.makeRoom(tx, rel.Actor, held.Client, root, held.Name, false)
+		if err != nil {
+			return err
+		}
+		err = tx.ReleaseEntry(tx.Context(), query.ReleaseEntryParams{
+			ID: rel.ID, ParentID: root, Name: name.Base(), Size: rel.Size, Sha256: rel.SHA256, Blob: rel.Blob,
+			SealedTo: strings.Join(rel.SealedTo, ","), PublishedAt: database.Micros(now),
+			ExpiresAt: database.Micros(now.Add(rel.Retention)),
+		})
+		if err != nil {
+			return fmt.Errorf("releasing %s: %w", name, err)
+		}
+		if err := c.discard(tx, row.Blob); err != nil {
+			return err
+		}
+		done = true
+		if r, err = c.reread(tx, rel.ID, name); err != nil {
+			return err
+		}
+		return audit.Append(tx, now, audit.Entry{
+			Event: "report.released", Actor: rel.Actor, Client: row.ClientID, Subject: rel.ID,
+			Detail: map[string]string{"name": name.String(), "sha256": rel.SHA256, "sealed_to": strings.Join(rel.SealedTo, ",")},
+		})
+	})
+	return r, done, err
+}
+
+func (c *Catalog) reread(tx *database.Tx, id string, name reports.Name) (reports.Report, error) {
+	row, err := tx.GetEntry(tx.Context(), id)
+	if err != nil {
+		return reports.Report{}, err
+	}
+	return fromRow(row, name)
+}

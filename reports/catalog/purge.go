@@ -1,0 +1,161 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/sealdrop/sealdrop/internal/audit"
+	"github.com/sealdrop/sealdrop/internal/database"
+	"github.com/sealdrop/sealdrop/internal/database/query"
+	"github.com/sealdrop/sealdrop/reports"
+)
+
+// purgeBatch is how many rows one transaction purges: enough to be fast, few
+// enough that logins and publications in between wait for a tenth of a second
+// at most.
+const purgeBatch = 1000
+
+// Counts is what a sweep would find at a time.
+type Counts struct {
+	Files int64 // everything that has a time to expire at
+	Due   int64 // what is due by then
+}
+
+// Counts returns how much is due at a time, of how much.
+func (c *Catalog) Counts(ctx context.Context, at time.Time) (Counts, error) {
+	files, err := c.db.Read().CountFiles(ctx)
+	if err != nil {
+		return Counts{}, fmt.Errorf("counting reports: %w", err)
+	}
+	due, err := c.db.Read().CountDue(ctx, database.Micros(at))
+	if err != nil {
+		return Counts{}, fmt.Errorf("counting what is due: %w", err)
+	}
+	return Counts{Files: files, Due: due}, nil
+}
+
+// Due returns up to limit reports that are due at a time, the earliest first,
+// those after the report after, which is nil at the beginning.
+func (c *Catalog) Due(ctx context.Context, at time.Time, after *reports.Report, limit int) ([]reports.Report, error) {
+	p := query.ListDueAfterParams{Now: database.Micros(at), N: int64(limit)}
+	if after != nil {
+		p.ExpiresAfter, p.IDAfter = database.Micros(after.Expires), after.ID
+	}
+	rows, err := c.db.Read().ListDueAfter(ctx, p)
+	if err != nil {
+		return nil, fmt.Errorf("listing what is due: %w", err)
+	}
+	return c.resolveAll(ctx, rows)
+}
+
+// PurgeDue purges up to a batch of what is due at a time, and returns how much
+// it was; 0 means that nothing is left. The rows go now, the blobs once the
+// grace of the garbage collection is over.
+func (c *Catalog) PurgeDue(ctx context.Context, actor string, at time.Time) (int, error) {
+	n := 0
+	err := c.write(ctx, func(tx *database.Tx) error {
+		rows, err := tx.ListDue(tx.Context(), query.ListDueParams{Now: database.Micros(at), N: purgeBatch})
+		if err != nil {
+			return err
+		}
+		n = len(rows)
+		return c.purgeRows(tx, actor, "report.purged", rows)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("purging: %w", err)
+	}
+	return n, nil
+}
+
+func (c *Catalog) purgeRows(tx *database.Tx, actor string, event audit.Event, rows []query.Entry) error {
+	now := c.now()
+	for _, row := range rows {
+		if err := c.discard(tx, row.Blob); err != nil {
+			return err
+		}
+		if err := tx.DeleteEntry(tx.Context(), row.ID); err != nil {
+			return fmt.Errorf("deleting report %s: %w", row.ID, err)
+		}
+		detail := map[string]string{"name": row.Name, "sha256": row.Sha256, "state": row.State}
+		if row.ExpiresAt != 0 {
+			detail["expired"] = database.Time(row.ExpiresAt).Format(time.RFC3339)
+		}
+		err := audit.Append(tx, now, audit.Entry{
+			Event: event, Actor: actor, Client: row.ClientID, Subject: row.ID, Detail: detail,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Garbage returns up to limit blobs that no row has shown since before a time.
+func (c *Catalog) Garbage(ctx context.Context, before time.Time, limit int) ([]string, error) {
+	rows, err := c.db.Read().ListGarbage(ctx, query.ListGarbageParams{Before: database.Micros(before), N: int64(limit)})
+	if err != nil {
+		return nil, fmt.Errorf("listing garbage: %w", err)
+	}
+	blobs := make([]string, 0, len(rows))
+	for _, row := range rows {
+		blobs = append(blobs, row.Blob)
+	}
+	return blobs, nil
+}
+
+// ForgetGarbage drops blobs from the garbage table once they are deleted.
+func (c *Catalog) ForgetGarbage(ctx context.Context, blobs []string) error {
+	return c.write(ctx, func(tx *database.Tx) error {
+		for _, blob := range blobs {
+			if err := tx.DeleteGarbage(tx.Context(), blob); err != nil {
+				return fmt.Errorf("collecting garbage: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
+// BlobKnown reports whether any row knows the blob.
+func (c *Catalog) BlobKnown(ctx context.Context, blob string) (bool, error) {
+	known, err := c.db.Read().BlobKnown(ctx, blob)
+	if err != nil {
+		return true, fmt.Errorf("looking for the owner of a blob: %w", err)
+	}
+	return known != 0, nil
+}
+
+// Tidy drops folders that were removed and hold nothing restorable any more,
+// and deliveries that were remembered since before a time and whose report is
+// gone.
+func (c *Catalog) Tidy(ctx context.Context, forgetBefore time.Time) error {
+	return c.write(ctx, func(tx *database.Tx) error {
+		for {
+			n, err := tx.DeleteEmptyRemovedFolders(tx.Context())
+			if err != nil {
+				return fmt.Errorf("dropping removed folders: %w", err)
+			}
+			if n == 0 {
+				break
+			}
+		}
+		_, err := tx.ForgetSources(tx.Context(), database.Micros(forgetBefore))
+		return err
+	})
+}
+
+// sweepMark is the mark that holds the time of the last sweep.
+const sweepMark = "last-sweep"
+
+// LastSweep returns when the last sweep was, zero if there was none.
+func (c *Catalog) LastSweep(ctx context.Context) (time.Time, error) {
+	at, err := mark(ctx, c.db.Read(), sweepMark)
+	return database.Time(at), err
+}
+
+// SetLastSweep notes the time of a sweep.
+func (c *Catalog) SetLastSweep(ctx context.Context, at time.Time) error {
+	return c.write(ctx, func(tx *database.Tx) error {
+		return tx.SetMark(tx.Context(), query.SetMarkParams{Name: sweepMark, N: database.Micros(at)})
+	})
+}

@@ -1,0 +1,26 @@
+package reports
+
+import "errors"
+
+// Errors that cross package borders. Beside them, io/fs's ErrNotExist, ErrExist
+// and ErrPermission are used with their usual meaning.
+var (
+	// ErrClientID: a text is not a client id.
+	ErrClientID = errors.New("not a client id")
+	// ErrName: a text is not a name that a file or folder may have.
+	ErrName = errors.New("not a valid name")
+	// ErrUnknownClient: there is no client of that id.
+	ErrUnknownClient = errors.New("unknown client")
+	// ErrNotFolder: a folder was needed and the name is a file's.
+	ErrNotFolder = errors.New("not a folder")
+	// ErrIsFolder: a file was needed and the name is a folder's.
+	ErrIsFolder = errors.New("is a folder")
+	// ErrNotEmpty: the folder still holds something.
+	ErrNotEmpty = errors.New("folder is not empty")
+	// ErrBusy: the name is being written by another session.
+	ErrBusy = errors.New("name is being written by another session")
+	// ErrOnHold: the report is under a legal hold.
+	ErrOnHold = errors.New("report is on legal hold")
+	// ErrNoSpace: the gateway's disk has no room left.
+	ErrNoSpace = errors.New("no space left on the gateway")
+)

@@ -1,0 +1,239 @@
+package publish
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/sealdrop/sealdrop/internal/database"
+	"github.com/sealdrop/sealdrop/keys"
+	"github.com/sealdrop/sealdrop/keys/pgp"
+	"github.com/sealdrop/sealdrop/reports"
+	"github.com/sealdrop/sealdrop/reports/blob"
+	"github.com/sealdrop/sealdrop/reports/catalog"
+)
+
+// Suffix is what a sealed report's name ends in. gpg takes it off by itself.
+const Suffix = ".pgp"
+
+// Register tells about clients; *[keys.Register] is one.
+type Register interface {
+	// Client returns a client, or an error that wraps [reports.ErrUnknownClient].
+	Client(ctx context.Context, id reports.ClientID) (keys.Client, error)
+	// Recipients returns the certificates to seal to now, or an error that wraps
+	// [keys.ErrNoRecipient].
+	Recipients(ctx context.Context, client reports.ClientID) ([]pgp.Certificate, error)
+}
+
+// Config is what a [Publisher] needs.
+type Config struct {
+	Register Register
+	Catalog  *catalog.Catalog
+	Blobs    *blob.Dir
+	Own      keys.Own
+	// Escrow, where there is one, is sealed to beside the client.
+	Escrow []pgp.Certificate
+	// Sign has every report signed with the gateway's own key.
+	Sign     bool
+	Compress bool
+	// Retention is how long a report is kept, for clients with no time of their
+	// own.
+	Retention time.Duration
+	Now       func() time.Time
+	Log       *slog.Logger
+}
+
+// Publisher seals and publishes reports. It is safe for concurrent use.
+type Publisher struct{ Config }
+
+// New returns a publisher.
+func New(c Config) *Publisher { return &Publisher{c} }
+
+// Delivery is a report as its producer hands it in.
+type Delivery struct {
+	Client reports.ClientID
+	// Name is the report's own name, one segment; the client sees it with
+	// [Suffix].
+	Name     reports.Name
+	Modified time.Time
+	// Size is the report's length in bytes, -1 if it is not known. A stream that
+	// turns out longer or shorter is refused.
+	Size int64
+	// Replace hides an earlier file of the name, instead of taking a version of
+	// the name. Again publishes although the same was delivered before.
+	Replace, Again bool
+	// Actor is who hands it in, for the record.
+	Actor string
+}
+
+// Outcome is what became of a delivery.
+type Outcome struct {
+	Report reports.Report
+	// Known: the same was delivered before, and nothing was changed.
+	Known bool
+	// HeldBecause says why the report is held, nil if it is not.
+	HeldBecause error
+}
+
+// Publish seals r for the client and publishes it. When it returns nil the
+// report is durable. When it returns an error there is no trace of the report,
+// except for one that is [database.ErrUnknownOutcome].
+func (p *Publisher) Publish(ctx context.Context, d Delivery, r io.Reader) (Outcome, error) {
+	name, err := reports.ParseSegment(d.Name.String() + Suffix)
+	if err != nil {
+		return Outcome{}, err
+	}
+	client, err := p.Register.Client(ctx, d.Client)
+	if err != nil {
+		return Outcome{}, err
+	}
+	recipients, held, err := p.recipients(ctx, d.Client)
+	if err != nil {
+		return Outcome{}, err
+	}
+	sealed, err := p.seal(ctx, d, recipients, r)
+	if err != nil {
+		return Outcome{}, fmt.Errorf("sealing %s: %w", d.Name, err)
+	}
+	report, known, err := p.Catalog.Publish(ctx, catalog.Publication{
+		Client: d.Client, Name: name, Blob: sealed.blob, Size: sealed.size, SHA256: sealed.sha256, PlainSize: sealed.plainSize,
+		SealedTo: names(recipients), Modified: d.Modified, Retention: p.retention(client), Source: sealed.source,
+		Held: held != nil, Replace: d.Replace, Again: d.Again, Actor: d.Actor,
+	})
+	if err != nil {
+		p.drop(sealed.blob, err)
+		return Outcome{}, err
+	}
+	o := Outcome{Report: report, Known: known}
+	if report.State == reports.Held {
+		o.HeldBecause = held
+	}
+	return o, nil
+}
+
+// recipients returns whom to seal to, and why the report must be held, if it
+// must.
+func (p *Publisher) recipients(ctx context.Context, client reports.ClientID) (list []pgp.Certificate, held, err error) {
+	list, err = p.Register.Recipients(ctx, client)
+	if errors.Is(err, keys.ErrNoRecipient) {
+		held, err = err, nil
+		list = []pgp.Certificate{p.Own.Hold.Certificate()}
+	}
+	return append(list, p.Escrow...), held, err
+}
+
+func (p *Publisher) retention(c keys.Client) time.Duration {
+	if c.Retention > 0 {
+		return c.Retention
+	}
+	return p.Retention
+}
+
+// sealed is a report that is durable and that nobody knows of.
+type sealed struct {
+	blob, sha256, source string
+	size, plainSize      int64
+}
+
+func (p *Publisher) seal(ctx context.Context, d Delivery, to []pgp.Certificate, r io.Reader) (s sealed, err error) {
+	w, err := p.Blobs.Create()
+	if err != nil {
+		return s, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, w.Abort())
+		}
+	}()
+	out := sha256.New()
+	options := pgp.Options{
+		Recipients: to, FileName: d.Name.Base(), ModTime: d.Modified, Compress: p.Compress, Size: d.Size, Now: p.Now(),
+	}
+	if p.Sign {
+		options.Signer = &p.Own.Signing
+	}
+	sealer, err := pgp.NewWriter(io.MultiWriter(w, out), options)
+	if err != nil {
+		return s, err
+	}
+	source := p.source(d)
+	n, err := copyContext(ctx, sealer, io.TeeReader(r, source))
+	if err != nil {
+		return s, err // the sealer is given up unclosed: what it wrote is no message
+	}
+	if err := sealer.Close(); err != nil {
+		return s, err
+	}
+	if err := w.Commit(); err != nil {
+		return s, err
+	}
+	return sealed{
+		blob: w.ID(), sha256: hex.EncodeToString(out.Sum(nil)), source: hex.EncodeToString(source.Sum(nil)),
+		size: w.Size(), plainSize: n,
+	}, nil
+}
+
+// source begins the keyed hash that stands for a delivery: over the client and
+// the name, each after its length, and then the content.
+func (p *Publisher) source(d Delivery) hash.Hash {
+	h := hmac.New(sha256.New, p.Own.Delivery)
+	for _, s := range []string{d.Client.String(), d.Name.String()} {
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(s))))
+		io.WriteString(h, s)
+	}
+	return h
+}
+
+// copyBuffer is the size of the pieces in which plaintext is read.
+const copyBuffer = 256 << 10
+
+// copyContext copies until the end, an error, or the end of ctx.
+func copyContext(ctx context.Context, w io.Writer, r io.Reader) (int64, error) {
+	var total int64
+	buf := make([]byte, copyBuffer)
+	for {
+		if err := ctx.Err(); err != nil {
+			return total, err
+		}
+		n, err := r.Read(buf)
+		if n > 0 {
+			if _, err := w.Write(buf[:n]); err != nil {
+				return total, err
+			}
+			total += int64(n)
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return total, nil
+		case err != nil:
+			return total, fmt.Errorf("reading the report: %w", err)
+		}
+	}
+}
+
+// drop deletes a durable blob that no row came to show. Where it is not sure
+// that none did, the blob is left to the orphan sweep.
+func (p *Publisher) drop(blob string, err error) {
+	if errors.Is(err, database.ErrUnknownOutcome) {
+		return
+	}
+	if err := p.Blobs.Delete(blob); err != nil {
+		p.Log.Warn("a blob could not be deleted; a sweep will", "blob", blob, "error", err)
+	}
+}
+
+func names(certs []pgp.Certificate) []string {
+	list := make([]string, 0, len(certs))
+	for _, c := range certs {
+		list = append(list, c.Fingerprint())
+	}
+	return list
+}

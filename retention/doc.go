@@ -1,0 +1,18 @@
+// Package retention purges what is past its time. Start with [Sweeper.Sweep].
+//
+// Each report carries the time at which it expires, set once when it was
+// published; a later change of the policy does not reach back. A sweep takes
+// what is due, by an index and in batches: the row first, and its blob once a
+// grace is over, so that a download under way and a backup still find it. It
+// also drops uploads that were interrupted and not resumed, and blobs that
+// belong to nobody.
+//
+// # A clock that jumps
+//
+// Nothing must be purged because a clock was wrong. A sweep is refused, with
+// [*RefusedError], when it would purge more than a share of everything at once,
+// or when the clock says that the last sweep was unbelievably long ago while
+// something is due. Both happen for good reasons too, such as a gateway that was
+// off for a month: then an operator confirms the sweep. A sweep that finds the
+// clock earlier than the last one did purges nothing.
+package retention

@@ -1,0 +1,61 @@
+package retention
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/sealdrop/sealdrop/reports/catalog"
+)
+
+// Policy says when a sweep goes ahead.
+type Policy struct {
+	// MaxShare is the largest share, in percent, of all reports that one sweep
+	// purges without being told to. A few reports may always go; see smallSweep.
+	MaxShare int
+	// MaxGap is the longest time between two sweeps that is believed.
+	MaxGap time.Duration
+}
+
+// smallSweep is how many reports a sweep may purge whatever share they are: a
+// gateway that has only a few would otherwise ask each time.
+const smallSweep = 100
+
+// RefusedError says that a sweep was refused, and why.
+type RefusedError struct {
+	Due, Files int64
+	Reason     string
+}
+
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("the sweep was refused: %s (%d of %d reports are due)", e.Reason, e.Due, e.Files)
+}
+
+// Hint says what an operator can do.
+func (e *RefusedError) Hint() string {
+	return "check the clock (`timedatectl`); if it is right, look at `sealdrop retention plan` and let it go with `sealdrop retention run --confirm`"
+}
+
+// Check decides whether a sweep at the time now may go ahead, given the time of
+// the last one (zero if there was none) and what it would find.
+func (p Policy) Check(now, last time.Time, found catalog.Counts) error {
+	refuse := func(format string, args ...any) error {
+		return &RefusedError{Due: found.Due, Files: found.Files, Reason: fmt.Sprintf(format, args...)}
+	}
+	if found.Due == 0 {
+		return nil
+	}
+	if !last.IsZero() {
+		switch gap := now.Sub(last); {
+		case gap < 0:
+			return refuse("the clock says %s, and the last sweep was at %s", stamp(now), stamp(last))
+		case gap > p.MaxGap:
+			return refuse("the clock says %s, %d days after the last sweep at %s", stamp(now), int(gap.Hours()/24), stamp(last))
+		}
+	}
+	if found.Due > smallSweep && found.Due*100 > found.Files*int64(p.MaxShare) {
+		return refuse("it would purge more than %d %% of all reports at once", p.MaxShare)
+	}
+	return nil
+}
+
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }

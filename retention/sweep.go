@@ -1,0 +1,214 @@
+package retention
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/sealdrop/sealdrop/reports/catalog"
+)
+
+// Catalog is what a sweep needs of the catalog; *[catalog.Catalog] is one. Each
+// method that changes something is durable when it returns.
+type Catalog interface {
+	Counts(ctx context.Context, at time.Time) (catalog.Counts, error)
+	LastSweep(ctx context.Context) (time.Time, error)
+	SetLastSweep(ctx context.Context, at time.Time) error
+	PurgeDue(ctx context.Context, actor string, at time.Time) (int, error)
+	DropStalePartials(ctx context.Context, before time.Time, limit int) (int, error)
+	Garbage(ctx context.Context, before time.Time, limit int) ([]string, error)
+	ForgetGarbage(ctx context.Context, blobs []string) error
+	BlobKnown(ctx context.Context, blob string) (bool, error)
+	Tidy(ctx context.Context, forgetBefore time.Time) error
+}
+
+// Blobs is what a sweep needs of the blob store.
+type Blobs interface {
+	Delete(id string) error
+	Walk(ctx context.Context, fn func(id string, size int64, modified time.Time) error) error
+}
+
+// Config is what a [Sweeper] needs.
+type Config struct {
+	Catalog Catalog
+	Blobs   Blobs
+	Policy  Policy
+	// Every is how often [Sweeper.Run] sweeps.
+	Every time.Duration
+	// Grace is how long a blob outlives its row, and how old a blob without a row
+	// must be to count as an orphan. It must be longer than the longest download
+	// and the longest delivery.
+	Grace time.Duration
+	// KeepInterrupted is how long an interrupted upload can be resumed.
+	KeepInterrupted time.Duration
+	// Remember is how long a delivery is recognised when it comes again.
+	Remember time.Duration
+	Now      func() time.Time
+	Log      *slog.Logger
+}
+
+// Sweeper purges what is due. Several may run at once, in several processes.
+type Sweeper struct{ Config }
+
+// New returns a sweeper.
+func New(c Config) *Sweeper { return &Sweeper{c} }
+
+// Result is what a sweep did.
+type Result struct {
+	Purged      int `json:"purged"`      // reports and uploads
+	Blobs       int `json:"blobs"`       // whose grace was over
+	Orphans     int `json:"orphans"`     // blobs that belonged to nobody
+	Interrupted int `json:"interrupted"` // uploads that were not resumed
+}
+
+// batch is how many blobs are handled together.
+const batch = 1000
+
+// Options says how to sweep.
+type Options struct {
+	// Confirmed lets a sweep go ahead that the policy would refuse.
+	Confirmed bool
+	// Orphans also looks through the whole blob store for blobs that belong to
+	// nobody.
+	Orphans bool
+}
+
+// Sweep purges what is due now. An error may come after part of the work was
+// done; what was done is told.
+func (s *Sweeper) Sweep(ctx context.Context, actor string, o Options) (Result, error) {
+	var done Result
+	now := s.Now()
+	if !o.Confirmed {
+		if err := s.Check(ctx, now); err != nil {
+			return done, err
+		}
+	}
+	for {
+		n, err := s.Catalog.PurgeDue(ctx, actor, now)
+		done.Purged += n
+		if err != nil {
+			return done, err
+		}
+		if n == 0 {
+			break
+		}
+		if err := ctx.Err(); err != nil {
+			return done, err
+		}
+	}
+	if err := s.Catalog.SetLastSweep(ctx, now); err != nil {
+		return done, err
+	}
+	err := errors.Join(
+		s.dropInterrupted(ctx, now, &done),
+		s.collectGarbage(ctx, now, &done),
+		s.Catalog.Tidy(ctx, now.Add(-s.Remember)),
+	)
+	if o.Orphans {
+		err = errors.Join(err, s.collectOrphans(ctx, now, &done))
+	}
+	return done, err
+}
+
+// Check returns a [*RefusedError] if the policy refuses a sweep at the time now.
+func (s *Sweeper) Check(ctx context.Context, now time.Time) error {
+	last, err := s.Catalog.LastSweep(ctx)
+	if err != nil {
+		return err
+	}
+	found, err := s.Catalog.Counts(ctx, now)
+	if err != nil {
+		return err
+	}
+	return s.Policy.Check(now, last, found)
+}
+
+func (s *Sweeper) dropInterrupted(ctx context.Context, now time.Time, done *Result) error {
+	for {
+		n, err := s.Catalog.DropStalePartials(ctx, now.Add(-s.KeepInterrupted), batch)
+		done.Interrupted += n
+		if err != nil || n < batch {
+			return err
+		}
+	}
+}
+
+// collectGarbage deletes blobs whose grace is over: the blob first, its garbage
+// row second, so that a crash in between only deletes it again.
+func (s *Sweeper) collectGarbage(ctx context.Context, now time.Time, done *Result) error {
+	for {
+		blobs, err := s.Catalog.Garbage(ctx, now.Add(-s.Grace), batch)
+		if err != nil || len(blobs) == 0 {
+			return err
+		}
+		var deleted []string
+		var failed []error
+		for _, id := range blobs {
+			if err := s.Blobs.Delete(id); err != nil {
+				failed = append(failed, fmt.Errorf("deleting blob %s: %w", id, err))
+				continue
+			}
+			deleted = append(deleted, id)
+		}
+		done.Blobs += len(deleted)
+		if err := s.Catalog.ForgetGarbage(ctx, deleted); err != nil {
+			return err
+		}
+		if len(failed) > 0 {
+			return errors.Join(failed...) // they would come again for ever
+		}
+	}
+}
+
+// collectOrphans deletes blobs that belong to nobody and are old enough not to
+// be somebody's delivery under way.
+func (s *Sweeper) collectOrphans(ctx context.Context, now time.Time, done *Result) error {
+	return s.Blobs.Walk(ctx, func(id string, _ int64, modified time.Time) error {
+		if now.Sub(modified) < s.Grace {
+			return nil
+		}
+		known, err := s.Catalog.BlobKnown(ctx, id)
+		if err != nil || known {
+			return err
+		}
+		if err := s.Blobs.Delete(id); err != nil {
+			return fmt.Errorf("deleting orphan %s: %w", id, err)
+		}
+		done.Orphans++
+		return nil
+	})
+}
+
+// orphanInterval is how often [Sweeper.Run] looks for orphans: they are rare,
+// and it asks the catalog about every blob that there is.
+const orphanInterval = 24 * time.Hour
+
+// Run sweeps at once, and then every so often, until ctx ends. A refused sweep
+// is logged each time, and the gateway goes on.
+func (s *Sweeper) Run(ctx context.Context) {
+	tick := time.NewTicker(s.Every)
+	defer tick.Stop()
+	var orphans time.Time
+	for {
+		o := Options{Orphans: s.Now().Sub(orphans) >= orphanInterval}
+		done, err := s.Sweep(ctx, "gateway", o)
+		if o.Orphans && err == nil {
+			orphans = s.Now()
+		}
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			s.Log.Error("sweep", "error", err, "purged", done.Purged)
+		case done != Result{}:
+			s.Log.Info("sweep", "purged", done.Purged, "blobs", done.Blobs, "orphans", done.Orphans, "interrupted", done.Interrupted)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}

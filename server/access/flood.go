@@ -1,0 +1,225 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/sealdrop/sealdrop/internal/audit"
+	"github.com/sealdrop/sealdrop/internal/database"
+	"github.com/sealdrop/sealdrop/internal/database/query"
+)
+
+// RepeatWindow is how long refusals of one kind are counted rather than
+// recorded one by one.
+const RepeatWindow = 10 * time.Minute
+
+// maxKinds bounds how many kinds of refusals are told apart at a time. Beyond
+// it, all addresses count as one.
+const maxKinds = 4096
+
+// refusal is a kind of refusal: what is the same about repeated ones.
+type refusal struct {
+	bucket string // address or network
+	client string
+	reason Reason
+}
+
+type repeats struct {
+	since time.Time
+	more  int // beyond the first
+}
+
+// refusals counts repeated refusals.
+type refusals struct {
+	mu   sync.Mutex
+	seen map[refusal]*repeats
+}
+
+// first reports whether a refusal is to be recorded, as the first of its kind,
+// and counts it otherwise.
+func (r *refusals) first(kind refusal, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.seen) >= maxKinds && r.seen[kind] == nil {
+		kind = refusal{bucket: "many addresses", reason: kind.reason}
+	}
+	if seen := r.seen[kind]; seen != nil {
+		seen.more++
+		return false
+	}
+	r.seen[kind] = &repeats{since: now}
+	return true
+}
+
+// take removes and returns the kinds whose window is over.
+func (r *refusals) take(now time.Time) map[refusal]repeats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	over := map[refusal]repeats{}
+	for kind, seen := range r.seen {
+		if now.Sub(seen.since) >= RepeatWindow {
+			over[kind] = *seen
+			delete(r.seen, kind)
+		}
+	}
+	return over
+}
+
+// flushRefusals records the counts whose window is over, as of now.
+func (g *Gate) flushRefusals(ctx context.Context, now time.Time) error {
+	var errs []error
+	for kind, seen := range g.refusals.take(now) {
+		if seen.more == 0 {
+			continue
+		}
+		g.Log.Warn("login refused again", "reason", kind.reason, "client", kind.client, "address", kind.bucket, "times", seen.more)
+		errs = append(errs, g.recordRefusal(ctx, Decision{Client: kind.client}, map[string]string{
+			"reason": string(kind.reason), "address": kind.bucket, "times": strconv.Itoa(seen.more),
+			"since": seen.since.UTC().Format(time.RFC3339),
+		}))
+	}
+	return errors.Join(errs...)
+}
+
+// bucket is what stands for an address where addresses are counted: itself, or
+// the /64 of an IPv6 address, which is what one customer of a provider has.
+func bucket(addr netip.Addr) string {
+	addr = addr.Unmap().WithZone("")
+	if addr.Is6() {
+		if p, err := addr.Prefix(64); err == nil {
+			return p.String()
+		}
+	}
+	return addr.String()
+}
+
+type tally struct {
+	since time.Time
+	n     int
+}
+
+// failures counts failed logins by address.
+type failures struct {
+	mu   sync.Mutex
+	seen map[string]*tally
+}
+
+// maxTallies bounds the memory that counting takes.
+const maxTallies = 65536
+
+func (f *failures) add(address string, now time.Time, window time.Duration) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	t := f.seen[address]
+	if t == nil || now.Sub(t.since) > window {
+		if len(f.seen) >= maxTallies {
+			f.forgetOld(now, window)
+		}
+		t = &tally{since: now}
+		f.seen[address] = t
+	}
+	t.n++
+	return t.n
+}
+
+// forgetOld makes room; where every tally is recent, all go.
+func (f *failures) forgetOld(now time.Time, window time.Duration) {
+	for address, t := range f.seen {
+		if now.Sub(t.since) > window {
+			delete(f.seen, address)
+		}
+	}
+	if len(f.seen) >= maxTallies {
+		clear(f.seen)
+	}
+}
+
+func (f *failures) forget(address string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.seen, address)
+}
+
+// fail counts a failed login, and locks its address out if there were too many.
+func (g *Gate) fail(ctx context.Context, addr netip.Addr) error {
+	address, now := bucket(addr), g.now()
+	n := g.failures.add(address, now, g.Window)
+	if n < g.Failures {
+		return nil
+	}
+	g.failures.forget(address)
+	until := now.Add(g.Ban)
+	g.Log.Warn("address locked out", "address", address, "failures", n, "until", until.UTC())
+	err := g.DB.Write(ctx, func(tx *database.Tx) error {
+		if err := tx.DeleteOldBans(tx.Context(), database.Micros(now)); err != nil {
+			return err
+		}
+		err := tx.PutBan(tx.Context(), query.PutBanParams{Address: address, UntilAt: database.Micros(until), Failures: int64(n)})
+		if err != nil {
+			return err
+		}
+		return audit.Append(tx, now, audit.Entry{
+			Event: "address.banned", Actor: "gateway", Subject: address,
+			Detail: map[string]string{"failures": strconv.Itoa(n), "until": until.UTC().Format(time.RFC3339)},
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("locking %s out: %w", address, err)
+	}
+	return nil
+}
+
+func (g *Gate) bannedUntil(ctx context.Context, addr netip.Addr) (time.Time, error) {
+	row, err := g.DB.Read().GetBan(ctx, bucket(addr))
+	if errors.Is(err, database.ErrNotFound) {
+		return time.Time{}, nil
+	}
+	if err != nil {
+		return time.Time{}, fmt.Errorf("looking up whether %s is locked out: %w", addr, err)
+	}
+	until := database.Time(row.UntilAt)
+	if !g.now().Before(until) {
+		return time.Time{}, nil
+	}
+	return until, nil
+}
+
+// Ban is an address, or an IPv6 network, that is locked out.
+type Ban struct {
+	Address  string    `json:"address"`
+	Until    time.Time `json:"until"`
+	Failures int64     `json:"failures"`
+}
+
+// Bans lists what is locked out now.
+func (g *Gate) Bans(ctx context.Context) ([]Ban, error) {
+	const most = 10000
+	rows, err := g.DB.Read().ListBans(ctx, query.ListBansParams{Now: database.Micros(g.now()), N: most})
+	if err != nil {
+		return nil, fmt.Errorf("listing locked-out addresses: %w", err)
+	}
+	bans := make([]Ban, 0, len(rows))
+	for _, row := range rows {
+		bans = append(bans, Ban{Address: row.Address, Until: database.Time(row.UntilAt), Failures: row.Failures})
+	}
+	return bans, nil
+}
+
+// LiftBan lets an address try again. lifted is false if it was not locked out.
+func (g *Gate) LiftBan(ctx context.Context, actor string, addr netip.Addr) (lifted bool, err error) {
+	address := bucket(addr)
+	err = g.DB.Write(ctx, func(tx *database.Tx) error {
+		n, err := tx.DeleteBan(tx.Context(), address)
+		if err != nil || n == 0 {
+			return err
+		}
+		lifted = true
+		return audit.Append(tx, g.now(), audit.Entry{Event: "address.unbanned", Actor: actor, Subject: address})
+	})
+	return lifted, err
+}

@@ -1,0 +1,229 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/sealdrop/sealdrop/internal/audit"
+	"github.com/sealdrop/sealdrop/internal/database"
+	"github.com/sealdrop/sealdrop/internal/database/query"
+	"github.com/sealdrop/sealdrop/keys"
+)
+
+// Config is what a [Gate] needs.
+type Config struct {
+	DB       *database.DB
+	Register *keys.Register
+	Now      func() time.Time
+	Log      *slog.Logger
+	// SessionsPerClient is how many sessions one client may have open.
+	SessionsPerClient int
+	// Failures within Window lock an address out for Ban.
+	Failures int
+	Window   time.Duration
+	Ban      time.Duration
+}
+
+// Gate decides who gets in. It is safe for concurrent use.
+type Gate struct {
+	Config
+	register *keys.Register
+	now      func() time.Time
+	networks networks
+	refusals refusals
+	failures failures
+
+	mu       sync.Mutex
+	sessions map[*Session]struct{}
+	perUser  map[string]int
+}
+
+// New returns a gate over what the catalog holds.
+func New(c Config) *Gate {
+	return &Gate{
+		Config: c, register: c.Register, now: c.Now,
+		sessions: map[*Session]struct{}{}, perUser: map[string]int{},
+		refusals: refusals{seen: map[refusal]*repeats{}},
+		failures: failures{seen: map[string]*tally{}},
+	}
+}
+
+// Session is a login that was allowed.
+type Session struct {
+	Client      keys.Client
+	KeyID       string
+	Fingerprint string
+	Address     netip.Addr
+
+	gate    *Gate
+	attempt Attempt
+	end     func(reason string)
+	once    sync.Once
+}
+
+// Close tells the gate that the session is over. It may be called again.
+func (s *Session) Close() {
+	s.once.Do(func() {
+		s.gate.mu.Lock()
+		defer s.gate.mu.Unlock()
+		delete(s.gate.sessions, s)
+		id := s.Client.ID.String()
+		if s.gate.perUser[id]--; s.gate.perUser[id] <= 0 {
+			delete(s.gate.perUser, id)
+		}
+	})
+}
+
+// Offered reports whether a key that nobody has proved yet is worth proving: it
+// is registered for the user and usable. It records nothing, and a no says
+// nothing about why.
+func (g *Gate) Offered(ctx context.Context, user string, k Key) (bool, error) {
+	f, err := g.lookUp(ctx, user, []Key{k})
+	if err != nil {
+		return false, err
+	}
+	return f.client != nil && f.key != nil && f.key.Usable(g.now()), nil
+}
+
+// Login decides on an attempt with a proved key and records the answer. With a
+// yes it returns a session, which the caller must close; end is called, at any
+// time, when the session must be ended. An error means that no decision could be
+// had or recorded, which is a no.
+func (g *Gate) Login(ctx context.Context, a Attempt, end func(reason string)) (*Session, Decision, error) {
+	if a.Proved == nil {
+		return nil, Decision{}, errors.New("a login needs a proved key")
+	}
+	mark, err := g.accessMark(ctx)
+	if err != nil {
+		return nil, g.fault(a), err
+	}
+	d, err := g.Explain(ctx, a)
+	if err != nil {
+		return nil, g.fault(a), err
+	}
+	if !d.Allowed() {
+		return nil, d, g.refuse(ctx, a, d)
+	}
+	s := &Session{
+		Client: d.client, KeyID: d.KeyID, Fingerprint: d.Fingerprint, Address: a.Address.Unmap(),
+		gate: g, attempt: a, end: end,
+	}
+	if !g.enlist(s) {
+		d.Reason = TooManySessions
+		d.What, d.Remedy = explanation(d.Reason, facts{user: d.Client})
+		return nil, d, g.refuse(ctx, a, d)
+	}
+	// A revocation that came while the decision was made may have passed over the
+	// session, which was not on the list yet: decide again.
+	if now, err := g.accessMark(ctx); err != nil || now != mark {
+		again, err := g.Explain(ctx, a)
+		if err != nil || !again.Allowed() {
+			s.Close()
+			if err != nil {
+				return nil, g.fault(a), err
+			}
+			return nil, again, g.refuse(ctx, a, again)
+		}
+	}
+	if err := g.recordLogin(ctx, a, d); err != nil {
+		s.Close()
+		return nil, g.fault(a), err
+	}
+	g.failures.forget(bucket(a.Address))
+	g.Log.Info("login", "client", d.Client, "address", s.Address, "protocol", a.Protocol, "key", d.Fingerprint, "software", printable(a.Software))
+	return s, d, nil
+}
+
+func (g *Gate) fault(a Attempt) Decision {
+	d := Decision{Reason: GatewayFault}
+	d.What, d.Remedy = explanation(GatewayFault, facts{user: printable(a.User)})
+	return d
+}
+
+func (g *Gate) enlist(s *Session) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	id := s.Client.ID.String()
+	if g.perUser[id] >= g.SessionsPerClient {
+		return false
+	}
+	g.perUser[id]++
+	g.sessions[s] = struct{}{}
+	return true
+}
+
+func (g *Gate) recordLogin(ctx context.Context, a Attempt, d Decision) error {
+	err := g.DB.Write(ctx, func(tx *database.Tx) error {
+		now := g.now()
+		if err := tx.TouchKey(tx.Context(), query.TouchKeyParams{ID: d.KeyID, LastUsedAt: database.Micros(now)}); err != nil {
+			return err
+		}
+		return audit.Append(tx, now, audit.Entry{
+			Event: "login.allowed", Actor: "client:" + d.Client, Client: d.Client, Subject: d.KeyID,
+			Detail: map[string]string{
+				"protocol": a.Protocol, "address": a.Address.Unmap().String(), "key": d.Fingerprint, "software": printable(a.Software),
+			},
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("recording the login of client %s: %w", d.Client, err)
+	}
+	return nil
+}
+
+// Refused records an attempt that ended without a proved key, and returns why
+// it was refused.
+func (g *Gate) Refused(ctx context.Context, a Attempt) (Decision, error) {
+	d, err := g.Explain(ctx, a)
+	if err != nil {
+		return g.fault(a), err
+	}
+	if d.Allowed() { // it would have got in, had it gone on
+		d.Reason = ClosedBeforeLogin
+		d.What, d.Remedy = explanation(d.Reason, facts{user: d.Client, address: a.Address.Unmap().String()})
+	}
+	return d, g.refuse(ctx, a, d)
+}
+
+// refuse records a refusal, or counts it if it is a repetition, and adds it to
+// the address's failures if it is of a kind that guessing consists of.
+func (g *Gate) refuse(ctx context.Context, a Attempt, d Decision) error {
+	switch d.Reason {
+	case UnknownClient, KeyUnknown, SignatureInvalid, KeyRevoked:
+		if err := g.fail(ctx, a.Address.Unmap()); err != nil {
+			return err
+		}
+	}
+	kind := refusal{bucket: bucket(a.Address), client: d.Client, reason: d.Reason}
+	if !g.refusals.first(kind, g.now()) {
+		return nil
+	}
+	g.Log.Warn("login refused", "reason", d.Reason, "user", printable(a.User), "address", a.Address.Unmap(),
+		"protocol", a.Protocol, "offered", fingerprints(a.Offered), "software", printable(a.Software), "what", d.What, "remedy", d.Remedy)
+	return g.recordRefusal(ctx, d, map[string]string{
+		"reason": string(d.Reason), "user": printable(a.User), "address": a.Address.Unmap().String(), "protocol": a.Protocol,
+		"offered": fingerprints(a.Offered), "software": printable(a.Software), "detail": printable(a.Detail),
+	})
+}
+
+func (g *Gate) recordRefusal(ctx context.Context, d Decision, detail map[string]string) error {
+	for k, v := range detail {
+		if v == "" {
+			delete(detail, k)
+		}
+	}
+	err := g.DB.Write(ctx, func(tx *database.Tx) error {
+		return audit.Append(tx, g.now(), audit.Entry{
+			Event: "login.refused", Actor: "gateway", Client: d.Client, Subject: d.KeyID, Detail: detail,
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("recording a refusal: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,61 @@
+package folder
+
+import (
+	"io"
+	"sync"
+	"time"
+
+	"github.com/sealdrop/sealdrop/reports"
+	"github.com/sealdrop/sealdrop/reports/blob"
+	"github.com/sealdrop/sealdrop/reports/catalog"
+)
+
+// download is a file that the client is reading.
+type download struct {
+	fs      *FS
+	report  reports.Report
+	content *blob.Reader
+	started time.Time
+
+	mu      sync.Mutex
+	covered reports.Coverage
+	err     error // why the transfer did not end well
+}
+
+func (d *download) Size() int64 { return d.content.Size() }
+
+func (d *download) ReadAt(p []byte, off int64) (int, error) {
+	n, err := d.content.ReadAt(p, off)
+	if n > 0 {
+		d.mu.Lock()
+		d.covered.Add(off, off+int64(n))
+		d.mu.Unlock()
+	}
+	if err != nil && err != io.EOF {
+		d.TransferError(err)
+	}
+	return n, err
+}
+
+func (d *download) TransferError(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.err == nil {
+		d.err = err
+	}
+}
+
+func (d *download) Close() error {
+	err := d.content.Close()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.err != nil || err != nil || d.covered.Bytes() == 0 && d.report.Size > 0 {
+		return err
+	}
+	s := d.fs.session
+	d.fs.store.Recorder.record(catalog.Transfer{
+		Report: d.report, Protocol: s.Protocol, Address: s.Address, Fingerprint: s.Fingerprint,
+		Started: d.started, Ended: d.fs.store.Now(), Covered: d.covered, Evidence: "bytes sent and file closed by the client",
+	})
+	return nil
+}

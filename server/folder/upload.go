@@ -1,0 +1,147 @@
+package folder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/sealdrop/sealdrop/internal/database"
+	"github.com/sealdrop/sealdrop/reports"
+	"github.com/sealdrop/sealdrop/reports/blob"
+	"github.com/sealdrop/sealdrop/reports/catalog"
+)
+
+// upload is a file that the client is writing, staged in a blob that no row
+// shows.
+type upload struct {
+	fs   *FS
+	name reports.Name
+	mode CreateMode
+
+	mu     sync.Mutex
+	w      *blob.Writer // nil until staged
+	digest *digest
+	mtime  time.Time
+	err    error // why the transfer did not end well
+}
+
+func (u *upload) open(w *blob.Writer) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.w, u.digest = w, newDigest(w)
+}
+
+func (u *upload) writer() *blob.Writer {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.w
+}
+
+func (u *upload) Size() int64 {
+	if w := u.writer(); w != nil {
+		return w.Size()
+	}
+	return 0
+}
+
+func (u *upload) modified() time.Time {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.mtime
+}
+
+func (u *upload) setModified(t time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.mtime = t
+}
+
+func (u *upload) ReadAt(p []byte, off int64) (int, error) { return u.w.ReadAt(p, off) }
+
+func (u *upload) WriteAt(p []byte, off int64) (int, error) {
+	n, err := u.w.WriteAt(p, off)
+	if n > 0 {
+		u.digest.wrote(p[:n], off)
+	}
+	if err != nil {
+		u.TransferError(err)
+	}
+	return n, err
+}
+
+// Truncate sets the length, for protocols that let a client do so.
+func (u *upload) Truncate(size int64) error {
+	u.digest.invalidate()
+	return u.w.Truncate(size)
+}
+
+func (u *upload) TransferError(err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.err == nil {
+		u.err = err
+	}
+}
+
+// Close publishes the upload, or keeps it aside if the transfer failed.
+func (u *upload) Close() error {
+	defer u.fs.forget(u)
+	u.mu.Lock()
+	failed := u.err
+	u.mu.Unlock()
+	// The client may be gone by now; what it is told, or what it may resume
+	// from, must not depend on that.
+	ctx := context.Background()
+	if failed != nil {
+		return u.keepAside(ctx, failed)
+	}
+	sum, err := u.digest.sum(u.w.Size())
+	if err != nil {
+		_ = u.w.Abort()
+		return fmt.Errorf("storing %s: %w", u.name, err)
+	}
+	if err := u.w.Commit(); err != nil {
+		_ = u.w.Abort()
+		return fmt.Errorf("storing %s: %w", u.name, err)
+	}
+	err = u.fs.store.Catalog.Upload(ctx, catalog.Upload{
+		Client: u.fs.session.Client, Name: u.name, Blob: u.w.ID(), Size: u.w.Size(), SHA256: sum,
+		Modified: u.modified(), Retention: u.fs.session.Retention, Exclusive: u.mode == Exclusive, Actor: u.fs.actor(),
+	})
+	if err != nil {
+		u.drop(err)
+	}
+	return err
+}
+
+// keepAside makes what has arrived of an interrupted upload resumable. That is
+// a courtesy: where it fails, the client starts anew.
+func (u *upload) keepAside(ctx context.Context, failed error) error {
+	size := u.w.Size()
+	if size == 0 || errors.Is(failed, reports.ErrNoSpace) {
+		return errors.Join(failed, u.w.Abort())
+	}
+	if err := u.w.Commit(); err != nil {
+		return errors.Join(failed, err, u.w.Abort())
+	}
+	err := u.fs.store.Catalog.SavePartial(ctx, catalog.Partial{
+		Client: u.fs.session.Client, Name: u.name, Blob: u.w.ID(), Size: size,
+	})
+	if err != nil {
+		u.drop(err)
+	}
+	return errors.Join(failed, err)
+}
+
+// drop deletes a committed blob that no row came to show. Where it is not sure
+// that none did, the blob is left to the orphan sweep.
+func (u *upload) drop(err error) {
+	if errors.Is(err, database.ErrUnknownOutcome) {
+		return
+	}
+	if err := u.fs.store.Blobs.Delete(u.w.ID()); err != nil {
+		u.fs.store.Log.Warn("an upload's content could not be deleted; a sweep will", "blob", u.w.ID(), "error", err)
+	}
+}

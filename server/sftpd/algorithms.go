@@ -1,0 +1,106 @@
+package sftpd
+
+import (
+	"runtime"
+	"slices"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/sys/cpu"
+)
+
+// keyExchanges in the order of preference that decides where the client has
+// none. x/crypto adds the older name of curve25519-sha256 by itself.
+func keyExchanges() []string {
+	return []string{ssh.KeyExchangeMLKEM768X25519, ssh.KeyExchangeCurve25519}
+}
+
+// macsFor chooses what authenticates AES in counter mode; GCM does so by itself.
+// A client that knows neither GCM nor encrypt-then-MAC (libssh2 before 1.11, and
+// so curl in Debian 12) is offered SHA-2 over the plaintext, as it was in SSH from
+// the beginning; nobody else is. The handshake's hash covers what each side said,
+// so nobody on the way can make a client look like one of those.
+func macsFor(client *kexInit) []string {
+	etm := []string{ssh.HMACSHA256ETM, ssh.HMACSHA512ETM}
+	if client == nil || intersects(client.MACsToServer, etm) && intersects(client.MACsToClient, etm) || knowsGCM(client) {
+		return etm
+	}
+	return append(etm, ssh.HMACSHA256, ssh.HMACSHA512)
+}
+
+// publicKeyAlgorithms are those a client may prove itself with. Missing on
+// purpose: ssh-rsa, which signs with SHA-1, and ssh-dss.
+func publicKeyAlgorithms() []string {
+	return []string{
+		ssh.KeyAlgoED25519, ssh.KeyAlgoSKED25519,
+		ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521, ssh.KeyAlgoSKECDSA256,
+		ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256,
+	}
+}
+
+func gcmCiphers() []string { return []string{ssh.CipherAES128GCM, ssh.CipherAES256GCM} }
+
+// ciphersFor chooses what to offer a client. In SSH the client's order of
+// preference wins, so the only way to give it the cipher that costs both sides
+// least is to offer no other. client is nil if its first packet is not known.
+func ciphersFor(client *kexInit, hardwareAES bool) []string {
+	gcm := gcmCiphers()
+	ctr := []string{ssh.CipherAES128CTR, ssh.CipherAES256CTR}
+	if !hardwareAES {
+		return slices.Concat([]string{ssh.CipherChaCha20Poly1305}, gcm, ctr)
+	}
+	if client != nil && knowsGCM(client) {
+		return gcm
+	}
+	return slices.Concat(gcm, ctr)
+}
+
+func knowsGCM(client *kexInit) bool {
+	return intersects(client.CiphersToServer, gcmCiphers()) && intersects(client.CiphersToClient, gcmCiphers())
+}
+
+func intersects(a, b []string) bool {
+	return slices.ContainsFunc(a, func(s string) bool { return slices.Contains(b, s) })
+}
+
+// hardwareAES reports whether the processor computes AES-GCM by itself.
+func hardwareAES() bool {
+	switch runtime.GOARCH {
+	case "amd64":
+		return cpu.X86.HasAES && cpu.X86.HasPCLMULQDQ
+	case "arm64":
+		return cpu.ARM64.HasAES && cpu.ARM64.HasPMULL
+	case "s390x":
+		return cpu.S390X.HasAES && cpu.S390X.HasGHASH
+	}
+	return false
+}
+
+// hostKeys orders the host keys so that a client without a preference takes the
+// one that signs in a hundredth of the time, and keeps RSA from signing with
+// SHA-1.
+func hostKeys(keys []ssh.Signer) ([]ssh.Signer, error) {
+	var out []ssh.Signer
+	for _, key := range keys {
+		if key.PublicKey().Type() != ssh.KeyAlgoRSA {
+			out = append(out, key)
+			continue
+		}
+		signer, ok := key.(ssh.AlgorithmSigner)
+		if !ok {
+			return nil, errSHA1Only
+		}
+		sha2, err := ssh.NewSignerWithAlgorithms(signer, []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, sha2)
+	}
+	rank := func(k ssh.Signer) int {
+		if k.PublicKey().Type() == ssh.KeyAlgoED25519 {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(out, func(a, b ssh.Signer) int { return rank(a) - rank(b) })
+	return out, nil
+}

@@ -1,0 +1,240 @@
+package sftpd
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// drainPoll is how often a connection that should end looks whether its
+// transfers are over.
+const drainPoll = 50 * time.Millisecond
+
+// connection is a logged-in client's SSH connection with its channels.
+type connection struct {
+	server  *Server
+	log     *slog.Logger
+	conn    Conn
+	ssh     *ssh.ServerConn
+	hello   *helloConn
+	session Session
+
+	handles   atomic.Int32 // open files and folders
+	requested atomic.Int64 // when the last request came or was answered, unix nanoseconds
+	probed    atomic.Int64 // when the unanswered keepalive was sent, 0 for none
+
+	mu      sync.Mutex
+	streams map[*stream]struct{}
+}
+
+func newConnection(s *Server, l *login, sc *ssh.ServerConn, hc *helloConn, session Session) *connection {
+	c := &connection{
+		server:  s,
+		log:     l.log.With("client", session.Client()),
+		conn:    l.conn,
+		ssh:     sc,
+		hello:   hc,
+		session: session,
+		streams: make(map[*stream]struct{}),
+	}
+	c.touch()
+	return c
+}
+
+func (c *connection) touch() { c.requested.Store(time.Now().UnixNano()) }
+
+func since(t *atomic.Int64) time.Duration { return time.Duration(time.Now().UnixNano() - t.Load()) }
+
+// serve returns when the connection is closed and all it had open is too.
+func (c *connection) serve(ctx context.Context, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
+	// Files are closed under this context: it ends after the last of them.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	started := time.Now()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	over := make(chan struct{})
+	defer close(over)
+
+	// Global requests ask for forwarding or are keepalives; a refusal is what
+	// both want to hear.
+	wg.Go(func() { ssh.DiscardRequests(requests) })
+	wg.Go(func() { c.watch(over) })
+	for offer := range channels {
+		ch, reqs, ok := c.accept(offer)
+		if !ok {
+			continue
+		}
+		st := newStream(c, ch)
+		c.add(st)
+		wg.Go(func() {
+			defer c.drop(st)
+			defer c.contain()
+			c.serveChannel(ctx, st, reqs)
+		})
+	}
+	c.log.Debug("connection closed", "after", time.Since(started))
+}
+
+// contain ends the connection, and only that, when its goroutine panicked.
+func (c *connection) contain() {
+	if p := recover(); p != nil {
+		c.panicked(p)
+	}
+}
+
+func (c *connection) panicked(p any) {
+	c.log.Error("connection panicked", "panic", p, "stack", string(debug.Stack()))
+	_ = c.conn.Close()
+}
+
+func (c *connection) accept(offer ssh.NewChannel) (ssh.Channel, <-chan *ssh.Request, bool) {
+	switch {
+	case offer.ChannelType() != "session":
+		_ = offer.Reject(ssh.Prohibited, "this server offers sFTP only")
+		return nil, nil, false
+	case c.open() >= c.server.cfg.MaxChannels:
+		_ = offer.Reject(ssh.ResourceShortage, "too many sessions on this connection")
+		return nil, nil, false
+	}
+	ch, reqs, err := offer.Accept()
+	return ch, reqs, err == nil
+}
+
+func (c *connection) add(st *stream) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.streams[st] = struct{}{}
+}
+
+func (c *connection) drop(st *stream) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.streams, st)
+}
+
+func (c *connection) open() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.streams)
+}
+
+// each reports whether f holds for any of the streams.
+func (c *connection) any(f func(*stream) bool) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for st := range c.streams {
+		if f(st) {
+			return true
+		}
+	}
+	return false
+}
+
+// serveChannel waits for the request that says what the channel is for, and does
+// it. Environment variables, terminals and the like are refused and forgotten.
+func (c *connection) serveChannel(ctx context.Context, st *stream, reqs <-chan *ssh.Request) {
+	defer func() { _ = st.ch.Close() }()
+	for req := range reqs {
+		switch req.Type {
+		case "subsystem":
+			var name struct{ Name string }
+			if ssh.Unmarshal(req.Payload, &name) != nil || name.Name != "sftp" {
+				_ = req.Reply(false, nil)
+				continue
+			}
+			_ = req.Reply(true, nil)
+			// The rest are refused while the subsystem runs. This ends with the
+			// channel, which the deferred call closes.
+			go ssh.DiscardRequests(reqs)
+			exit(st.ch, st.serve(ctx))
+			return
+		case "shell", "exec":
+			_ = req.Reply(true, nil)
+			go ssh.DiscardRequests(reqs)
+			_, _ = fmt.Fprintf(st.ch.Stderr(), "This server offers sFTP only: sftp -P %s %s@HOST\r\n", c.port(), c.session.Client())
+			exit(st.ch, 1)
+			return
+		default:
+			_ = req.Reply(false, nil)
+		}
+	}
+}
+
+// exit tells the client how it went and closes the channel. The connection is
+// the client's to close: if the gateway did, the client would report a loss.
+func exit(ch ssh.Channel, status uint32) {
+	_, _ = ch.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{status}))
+	_ = ch.CloseWrite()
+	_ = ch.Close()
+}
+
+func (c *connection) port() string {
+	if _, port, err := net.SplitHostPort(c.conn.LocalAddr().String()); err == nil {
+		return port
+	}
+	return "32"
+}
+
+// watch ends the connection when its time is over in one of the ways it can be.
+func (c *connection) watch(over <-chan struct{}) {
+	defer c.contain()
+	cfg := &c.server.cfg
+	tick := time.NewTicker(max(min(cfg.IdleTimeout/4, cfg.StallTimeout/4, cfg.Keepalive/2, cfg.Pause), 5*time.Millisecond))
+	defer tick.Stop()
+	draining := c.conn.Draining()
+	for {
+		select {
+		case <-over:
+			return
+		case <-draining:
+			draining = nil
+			tick.Reset(drainPoll)
+		case <-tick.C:
+		}
+		if why := c.verdict(draining == nil); why != "" {
+			c.log.Info("ending the connection", "reason", why)
+			_ = c.conn.Close()
+			return
+		}
+		c.any(func(st *stream) bool { st.pause(cfg.Pause); return false })
+		c.probe()
+	}
+}
+
+// verdict says why the connection should end, "" if it should not.
+func (c *connection) verdict(draining bool) string {
+	cfg := &c.server.cfg
+	busy := c.any((*stream).busy)
+	switch {
+	case c.any(func(st *stream) bool { return st.stalled(cfg.StallTimeout) }):
+		return "transfer stalled"
+	case !busy && since(&c.requested) > cfg.IdleTimeout:
+		return "idle"
+	case draining && !busy && c.handles.Load() == 0:
+		return "server is shutting down"
+	case c.probed.Load() != 0 && since(&c.probed) > cfg.Keepalive && since(&c.hello.heard) > cfg.Keepalive:
+		return "the peer does not answer"
+	}
+	return ""
+}
+
+// probe asks a silent peer whether it is there. Any answer will do, and any
+// other byte too.
+func (c *connection) probe() {
+	if since(&c.hello.heard) < c.server.cfg.Keepalive || !c.probed.CompareAndSwap(0, time.Now().UnixNano()) {
+		return
+	}
+	go func() {
+		// It returns when the answer is there or the connection is closed.
+		_, _, _ = c.ssh.SendRequest("keepalive@openssh.com", true, nil)
+		c.probed.Store(0)
+	}()
+}

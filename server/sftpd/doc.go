@@ -1,0 +1,49 @@
+// Package sftpd speaks sFTP (version 3 of the protocol, as OpenSSH does) over
+// SSH, and nothing else: no shell, no commands, no forwarding, no agent.
+//
+// Start with [New] and give each connection that a listener accepted to
+// [Server.ServeConn]. Who may log in is the [Gate]'s decision, what a session
+// sees is its [Folder]; this package parses, bounds and translates.
+//
+// What it promises:
+//
+//   - Identity comes from the verified key only. A key that a client offers gets
+//     a yes or no from [Gate.Offered]; [Gate.Login] is called with the key whose
+//     signature was verified, and nothing else opens a session.
+//   - A path becomes a reports.Name here, by one parser, and is never anything
+//     but a key into the folder afterwards.
+//   - Every wait has an end: the login deadline of the connection, a keepalive
+//     for peers that vanished, a limit on stalled packets, an idle limit.
+//   - Memory is bounded: at most 36 KiB are buffered to look at a client's first
+//     packet, a session holds at most 16 requests and [Config.MaxHandles] open
+//     files and folders, folders are listed in pages, and the request buffers of
+//     a session that pauses are given back.
+//   - The text of an internal error never reaches a client; it is in the log.
+//   - A panic ends the connection it happened in, and no other.
+//
+// # Algorithms
+//
+// What is offered is what ssh-audit has nothing against: ML-KEM-768 with X25519
+// and X25519 alone, AES in GCM mode and then in counter mode with
+// encrypt-then-MAC SHA-2, Ed25519 and RSA with SHA-2. ChaCha20-Poly1305 is
+// offered only where the processor has no AES instructions, since Go computes it
+// ten times slower than AES-GCM and OpenSSH's client would always prefer it. A
+// client whose first packet says that it knows AES-GCM is offered nothing else,
+// and one that says it knows no way to encrypt and then authenticate is offered
+// the older order too.
+//
+// The NIST curves and the finite-field groups are left out: every client that
+// signs with RSA and SHA-2 knows X25519 too (OpenSSH 7.2, PuTTY 0.68, FileZilla
+// 3.25, WinSCP 5.10, libssh2 1.9), and one key exchange in a 4096-bit group
+// costs what fifty with X25519 do, which a stranger could make the gateway pay.
+// A client that shares no algorithm is told so by its own software; what it
+// offered is in [Attempt.Detail].
+//
+// # How it sits on pkg/sftp
+//
+// The request server of pkg/sftp decodes and answers requests. A stream stands
+// between it and the SSH channel, which adds what it lacks: the limits@openssh.com
+// extension, a bound on unanswered requests, strict order for handles opened for
+// appending, and an end to the request server (and its buffers) when the session
+// pauses with nothing open; the next request starts a new one.
+package sftpd

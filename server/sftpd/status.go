@@ -1,0 +1,73 @@
+package sftpd
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"strings"
+
+	"github.com/pkg/sftp"
+
+	"github.com/sealdrop/sealdrop/reports"
+)
+
+// status is an error as the client sees it: a code of the protocol and a text.
+// It is the only kind of error, beside io.EOF, that handlers return.
+type status struct {
+	code error // one of pkg/sftp's ErrSSHFx values
+	text string
+}
+
+func (s *status) Error() string { return s.text }
+func (s *status) Unwrap() error { return s.code }
+
+// statuses maps what a Folder may answer with. The first that fits is taken.
+func statuses() []struct {
+	err error
+	status
+} {
+	failure := error(sftp.ErrSSHFxFailure)
+	return []struct {
+		err error
+		status
+	}{
+		{fs.ErrNotExist, status{sftp.ErrSSHFxNoSuchFile, "no such file or folder"}},
+		{fs.ErrExist, status{failure, "the name is taken"}},
+		{reports.ErrOnHold, status{sftp.ErrSSHFxPermissionDenied, "the file is on hold and can't be changed"}},
+		{fs.ErrPermission, status{sftp.ErrSSHFxPermissionDenied, "permission denied"}},
+		{reports.ErrNotFolder, status{failure, "not a folder"}},
+		{reports.ErrIsFolder, status{failure, "is a folder"}},
+		{reports.ErrNotEmpty, status{failure, "the folder is not empty"}},
+		{reports.ErrBusy, status{failure, "the name is being written by another session"}},
+		{reports.ErrNoSpace, status{failure, "no space left"}},
+		{fs.ErrInvalid, status{failure, "invalid request"}},
+		{fs.ErrClosed, status{failure, "the file is closed"}},
+		{context.Canceled, status{sftp.ErrSSHFxConnectionLost, "the session is ending"}},
+	}
+}
+
+// toStatus turns err into what the client may see. It reports whether err is an
+// internal one, whose text belongs in the log and nowhere else.
+func toStatus(err error) (out error, internal bool) {
+	if err == nil || err == io.EOF {
+		return err, false
+	}
+	if s, ok := errors.AsType[*status](err); ok {
+		return s, false
+	}
+	if errors.Is(err, reports.ErrName) {
+		// The text says what is wrong with the name that the client sent.
+		text := err.Error()
+		if i := strings.Index(text, reports.ErrName.Error()); i > 0 {
+			text = text[i:]
+		}
+		return &status{sftp.ErrSSHFxFailure, text}, false
+	}
+	for _, s := range statuses() {
+		if errors.Is(err, s.err) {
+			return &s.status, false
+		}
+	}
+	return &status{sftp.ErrSSHFxFailure, "internal error"}, true
+}

@@ -1,0 +1,442 @@
+package sftpd
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pkg/sftp"
+	"golang.org/x/crypto/ssh"
+)
+
+// Packets of the sFTP protocol, version 3 (draft-ietf-secsh-filexfer-02).
+const (
+	typeVersion       = 2
+	typeOpen          = 3
+	typeExtended      = 200
+	typeExtendedReply = 201
+
+	protocolVersion = 3
+	limitsExtension = "limits@openssh.com"
+
+	// maxPacket is the longest packet that pkg/sftp and OpenSSH take.
+	maxPacket = 256 << 10
+	// maxTransfer is what one READ or WRITE moves at most; with its header it
+	// stays within maxPacket.
+	maxTransfer = 255 << 10
+	// sshPacket is what one SSH packet carries: everybody's maximum.
+	sshPacket = 32 << 10
+	// maxPending is how many requests are worked on at a time. Each may hold
+	// two buffers of maxPacket.
+	maxPending = 16
+)
+
+var errBadPacket = errors.New("malformed sFTP packet")
+
+// stream is the bytes of one sFTP session, between its SSH channel and the
+// request server of pkg/sftp. It reads one packet's header at a time, gives the
+// packet to the request server, and counts what is not answered yet.
+type stream struct {
+	conn *connection
+	ch   ssh.Channel
+
+	// What the other goroutines look at.
+	writing   atomic.Int64 // since when 32 KiB can't be written, unix nanoseconds; 0: nothing is
+	reading   atomic.Int64 // since when the rest of a request has not come
+	appending atomic.Int32 // handles whose writes must be taken in their order
+
+	out   sync.Mutex // held while writing to the channel
+	buf   []byte     // a packet's beginning, until the rest is there
+	ended bool       // nothing may be written any more
+
+	mu       sync.Mutex
+	answered sync.Cond // pending went down, or broken was set, or the run ended
+	pending  int
+	broken   error // writing to the channel failed
+	opened   int  // handles
+	giving   bool // a packet is on its way to the request server
+	run      *run
+	runs     sync.WaitGroup
+}
+
+func newStream(c *connection, ch ssh.Channel) *stream {
+	st := &stream{conn: c, ch: ch}
+	st.answered.L = &st.mu
+	return st
+}
+
+// serve returns the session's exit status when the client has ended it, with
+// everything closed that the session had open.
+func (st *stream) serve(ctx context.Context) uint32 {
+	err := st.pump(ctx)
+	st.mu.Lock()
+	if errors.Is(err, io.EOF) {
+		// A client may send all it has to say and then listen: the request
+		// server would drop the answers it has not sent when its input ends.
+		st.settle(1)
+	}
+	st.stop()
+	st.mu.Unlock()
+	st.runs.Wait()
+	st.out.Lock()
+	st.ended = true
+	st.out.Unlock()
+	if err != nil && !errors.Is(err, io.EOF) {
+		st.conn.log.Info("sftp session ended", "error", err)
+		return 1
+	}
+	return 0
+}
+
+// pump takes requests off the channel until it ends.
+func (st *stream) pump(ctx context.Context) error {
+	for {
+		head := make([]byte, 5)
+		if _, err := io.ReadFull(st.ch, head); err != nil {
+			return err
+		}
+		st.conn.touch()
+		size := binary.BigEndian.Uint32(head)
+		if size == 0 || size > maxPacket {
+			return errBadPacket
+		}
+		rest := int(size) - 1
+		if head[4] == typeExtended || head[4] == typeOpen {
+			body, err := st.readBody(rest)
+			if err != nil {
+				return err
+			}
+			if head[4] == typeOpen {
+				openForBoth(body)
+			} else if id, ok := limitsRequest(body); ok {
+				if err := st.answerLimits(id); err != nil {
+					return err
+				}
+				continue
+			}
+			head, rest = append(head, body...), 0
+		}
+		if err := st.give(ctx, packet{head, rest}); err != nil {
+			return err
+		}
+	}
+}
+
+func (st *stream) readBody(n int) ([]byte, error) {
+	// These requests carry two paths at most.
+	if n > 32<<10 {
+		return nil, errBadPacket
+	}
+	st.reading.Store(time.Now().UnixNano())
+	defer st.reading.Store(0)
+	body := make([]byte, n)
+	_, err := io.ReadFull(st.ch, body)
+	return body, err
+}
+
+// give hands a packet to the request server, starting one if there is none, and
+// returns when all of it was taken.
+func (st *stream) give(ctx context.Context, p packet) error {
+	st.mu.Lock()
+	limit := maxPending
+	if st.appending.Load() > 0 {
+		limit = 1
+	}
+	st.settle(limit)
+	if st.broken != nil {
+		st.mu.Unlock()
+		return st.broken
+	}
+	if st.run == nil {
+		st.start(ctx)
+	}
+	r := st.run
+	st.pending++
+	st.giving = true
+	st.mu.Unlock()
+
+	defer func() {
+		st.mu.Lock()
+		st.giving = false
+		st.mu.Unlock()
+	}()
+	select {
+	case r.next <- p:
+	case <-r.done:
+		return r.err
+	}
+	select {
+	case <-r.taken:
+		return nil
+	case <-r.done:
+		return r.err
+	}
+}
+
+// settle waits until fewer than limit requests are unanswered, or no answer will
+// come; the caller holds the lock.
+func (st *stream) settle(limit int) {
+	for st.pending >= limit && st.broken == nil && (st.run == nil || !st.run.over) {
+		st.answered.Wait()
+	}
+}
+
+// start starts a request server; the caller holds the lock.
+func (st *stream) start(ctx context.Context) {
+	r := &run{
+		st:    st,
+		next:  make(chan packet),
+		taken: make(chan struct{}, 1),
+		eof:   make(chan struct{}),
+		done:  make(chan struct{}),
+	}
+	st.run = r
+	h := newHandlers(ctx, st)
+	rs := sftp.NewRequestServer(r, sftp.Handlers{FileGet: h, FilePut: h, FileCmd: h, FileList: h},
+		sftp.WithRSAllocator(), sftp.WithRSMaxTxPacket(maxTransfer))
+	st.runs.Go(func() {
+		defer st.conn.contain()
+		defer r.finish()
+		r.err = rs.Serve()
+		if r.err == nil {
+			r.err = io.EOF
+		}
+	})
+}
+
+// stop has the request server see the end of its input; the caller holds the lock.
+func (st *stream) stop() {
+	if st.run != nil {
+		close(st.run.eof)
+		st.run = nil
+	}
+}
+
+// pause gives back the request server and its buffers if nothing is open, nothing
+// is under way, and no request came for a while.
+func (st *stream) pause(after time.Duration) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.run != nil && !st.giving && st.pending == 0 && st.opened == 0 && since(&st.conn.requested) > after {
+		st.stop()
+	}
+}
+
+func (st *stream) busy() bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.giving || st.pending > 0
+}
+
+func (st *stream) stalled(limit time.Duration) bool {
+	for _, t := range []*atomic.Int64{&st.writing, &st.reading} {
+		if t.Load() != 0 && since(t) > limit {
+			return true
+		}
+	}
+	return false
+}
+
+// open books a handle in, false if the connection has too many.
+func (st *stream) open() bool {
+	if st.conn.handles.Add(1) > int32(st.conn.server.cfg.MaxHandles) {
+		st.conn.handles.Add(-1)
+		return false
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.opened++
+	return true
+}
+
+func (st *stream) closed() {
+	st.conn.handles.Add(-1)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.opened--
+}
+
+// packet is a request: what was read of it, and how much is still to come.
+type packet struct {
+	head []byte
+	rest int
+}
+
+// run is one request server's life. It is the connection that the server reads
+// from and writes to.
+type run struct {
+	st    *stream
+	next  chan packet
+	taken chan struct{}
+	eof   chan struct{} // closed: no packet will come
+	done  chan struct{} // closed: the request server is gone
+	err   error         // why, once done is closed
+	over  bool          // like done, under the stream's lock
+
+	cur packet // being read
+}
+
+func (r *run) finish() {
+	r.st.mu.Lock()
+	r.over = true
+	r.st.answered.Broadcast()
+	r.st.mu.Unlock()
+	close(r.done)
+}
+
+// Read implements [io.Reader] for the request server, from one goroutine.
+func (r *run) Read(p []byte) (int, error) {
+	if len(r.cur.head) == 0 && r.cur.rest == 0 {
+		select {
+		case r.cur = <-r.next:
+		case <-r.eof:
+			return 0, io.EOF
+		}
+	}
+	var n int
+	var err error
+	if len(r.cur.head) > 0 {
+		n = copy(p, r.cur.head)
+		r.cur.head = r.cur.head[n:]
+	} else {
+		r.st.reading.Store(time.Now().UnixNano())
+		n, err = r.st.ch.Read(p[:min(len(p), r.cur.rest)])
+		r.st.reading.Store(0)
+		r.cur.rest -= n
+	}
+	if len(r.cur.head) == 0 && r.cur.rest == 0 {
+		r.taken <- struct{}{}
+	}
+	return n, err
+}
+
+// Write implements [io.Writer] for the request server, which writes a packet in
+// one piece or two.
+func (r *run) Write(p []byte) (int, error) {
+	answered, err := r.st.write(p)
+	if !answered && err == nil {
+		return len(p), nil
+	}
+	r.st.conn.touch()
+	r.st.mu.Lock()
+	defer r.st.mu.Unlock()
+	r.st.answered.Broadcast()
+	if err != nil {
+		// The request server does not look at this error.
+		r.st.broken = err
+		return 0, err
+	}
+	r.st.pending--
+	return len(p), nil
+}
+
+// Close implements [io.Closer]: what the request server does when it is fed what
+// it can't read.
+func (r *run) Close() error { return r.st.ch.Close() }
+
+// write sends a piece of a packet and reports whether that ended it. The header
+// that precedes a piece of a file is held back to travel with its beginning.
+func (st *stream) write(p []byte) (bool, error) {
+	st.out.Lock()
+	defer st.out.Unlock()
+	if st.ended {
+		return false, io.ErrClosedPipe
+	}
+	if len(st.buf) == 0 && len(p) >= 5 {
+		size := int(binary.BigEndian.Uint32(p)) + 4
+		if size <= len(p) {
+			if p[4] == typeVersion {
+				p = versionReply()
+			}
+			return true, st.send(p)
+		}
+		st.buf = append(st.buf, p...)
+		return false, nil
+	}
+	size := int(binary.BigEndian.Uint32(st.buf)) + 4
+	total := len(st.buf) + len(p)
+	first := min(max(sshPacket-len(st.buf), 0), len(p))
+	st.buf = append(st.buf, p[:first]...)
+	err := st.send(st.buf)
+	st.buf = st.buf[:0]
+	if err == nil {
+		err = st.send(p[first:])
+	}
+	return total >= size, err
+}
+
+// send writes in pieces small enough that the time one takes tells a slow line
+// from a stalled one.
+func (st *stream) send(p []byte) error {
+	defer st.writing.Store(0)
+	for len(p) > 0 {
+		st.writing.Store(time.Now().UnixNano())
+		n, err := st.ch.Write(p[:min(len(p), sshPacket)])
+		if err != nil {
+			return err
+		}
+		p = p[n:]
+	}
+	return nil
+}
+
+// openForBoth makes an OPEN for writing one for reading and writing. The request
+// server keeps READ and WRITE apart only on such handles: on one opened for
+// writing alone it takes a READ for a WRITE of whatever its buffer holds.
+func openForBoth(body []byte) {
+	const read, others = 1, 2 | 4 | 8 | 16
+	if len(body) < 8 {
+		return
+	}
+	at := 8 + int64(binary.BigEndian.Uint32(body[4:]))
+	if at+4 > int64(len(body)) {
+		return
+	}
+	if flags := binary.BigEndian.Uint32(body[at:]); flags&others != 0 {
+		binary.BigEndian.PutUint32(body[at:], flags|read)
+	}
+}
+
+// limitsRequest reads an extended request's body; ok if it asks for the limits.
+func limitsRequest(body []byte) (id uint32, ok bool) {
+	if len(body) < 8 {
+		return 0, false
+	}
+	id = binary.BigEndian.Uint32(body)
+	return id, int64(binary.BigEndian.Uint32(body[4:])) == int64(len(limitsExtension)) &&
+		bytes.HasPrefix(body[8:], []byte(limitsExtension))
+}
+
+// answerLimits answers limits@openssh.com (OpenSSH's PROTOCOL, section 4.8) when
+// all requests before it are answered, and so no packet is half written.
+func (st *stream) answerLimits(id uint32) error {
+	st.mu.Lock()
+	st.settle(1)
+	st.mu.Unlock()
+	p := binary.BigEndian.AppendUint32(nil, 1+4+4*8)
+	p = append(p, typeExtendedReply)
+	p = binary.BigEndian.AppendUint32(p, id)
+	for _, v := range []uint64{maxPacket, maxTransfer, maxTransfer, uint64(st.conn.server.cfg.MaxHandles)} {
+		p = binary.BigEndian.AppendUint64(p, v)
+	}
+	_, err := st.write(p)
+	return err
+}
+
+// versionReply is the answer to INIT. It names what is really supported, which
+// pkg/sftp keeps in a variable for the whole process.
+func versionReply() []byte {
+	p := []byte{0, 0, 0, 0, typeVersion}
+	p = binary.BigEndian.AppendUint32(p, protocolVersion)
+	for _, s := range []string{"posix-rename@openssh.com", "1", "statvfs@openssh.com", "2", limitsExtension, "1"} {
+		p = binary.BigEndian.AppendUint32(p, uint32(len(s)))
+		p = append(p, s...)
+	}
+	binary.BigEndian.PutUint32(p, uint32(len(p)-4))
+	return p
+}
