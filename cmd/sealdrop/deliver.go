@@ -77,27 +77,32 @@ func (a *app) deliver(ctx context.Context, g *gateway, d publish.Delivery, name 
 			}
 			continue
 		}
-		outcomes = append(outcomes, viewDelivery(o))
+		v := viewDelivery(o)
+		outcomes = append(outcomes, v)
+		a.acknowledge(v, len(outcomes) == 1)
 	}
-	err := a.show(outcomes, func(w io.Writer) {
-		if len(outcomes) == 0 {
-			return
-		}
-		row(w, "REPORT", "NAME", "STATE", "SIZE", "SEALED TO")
-		for _, o := range outcomes {
-			state := string(o.State)
-			if o.Known {
-				state += ", delivered before"
-			}
-			row(w, o.ID, o.Name, state, size(o.Size), strings.Join(o.SealedTo, " "))
-		}
-	})
-	for _, o := range outcomes {
-		if o.HeldBecause != "" {
-			fmt.Fprintf(a.err, "warning: %s is held: %s\n", o.Name, o.HeldBecause)
-		}
+	if a.format == "json" {
+		errs = append(errs, a.show(outcomes, nil))
 	}
-	return errors.Join(append(errs, err)...)
+	return errors.Join(errs...)
+}
+
+// acknowledge prints the line of one report as soon as it is durable: what a
+// long run has achieved is known even if it is cut off.
+func (a *app) acknowledge(v deliveryView, first bool) {
+	const line = "%-26s  %-9s  %10s  %s  %s\n"
+	if a.format == "table" {
+		if first {
+			fmt.Fprintf(a.out, line, "REPORT", "STATE", "SIZE", "NAME", "SEALED TO")
+		}
+		fmt.Fprintf(a.out, line, v.ID, v.State, size(v.Size), plain(v.Name.String()), strings.Join(v.SealedTo, " "))
+	}
+	if v.Known {
+		fmt.Fprintf(a.err, "warning: %s was delivered before; nothing was changed (--again publishes it anew)\n", plain(v.Name.String()))
+	}
+	if v.HeldBecause != "" {
+		fmt.Fprintf(a.err, "warning: %s is held: %s\n", plain(v.Name.String()), v.HeldBecause)
+	}
 }
 
 func (a *app) deliverFile(ctx context.Context, g *gateway, d publish.Delivery, name, file string) (publish.Outcome, error) {

@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/sealdrop/sealdrop/internal/durable"
 	"github.com/sealdrop/sealdrop/internal/keytext"
 )
 
@@ -62,7 +63,7 @@ func (e *HostKeyError) Unwrap() error { return e.err }
 // It never overwrites. A host key that is there already is kept, because clients
 // refuse to connect to a gateway whose key changed; its public half is written if
 // it is missing. So it can be called again after a crash, which leaves at worst a
-// stray file named ".new-…". When it returns nil, everything is on the disk.
+// stray file whose name begins with a dot. When it returns nil, everything is on the disk.
 func GenerateHostKeys(dir string) error {
 	generators := []struct {
 		name string
@@ -78,9 +79,6 @@ func GenerateHostKeys(dir string) error {
 		if err := generateHostKey(filepath.Join(dir, g.name), g.make); err != nil {
 			return fmt.Errorf("making host keys: %w", err)
 		}
-	}
-	if err := syncDir(dir); err != nil {
-		return fmt.Errorf("making host keys: %w", err)
 	}
 	return nil
 }
@@ -113,7 +111,7 @@ func generateHostKey(file string, generate func() (crypto.Signer, error)) error 
 	if err != nil {
 		return err
 	}
-	if err := writeNew(file, pem.EncodeToMemory(block), 0o600); err != nil {
+	if err := durable.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
 		return err
 	}
 	return writePublic(file+".pub", pub)
@@ -121,38 +119,11 @@ func generateHostKey(file string, generate func() (crypto.Signer, error)) error 
 
 // writePublic writes the public half of a host key, unless there is one.
 func writePublic(file string, pub ssh.PublicKey) error {
-	err := writeNew(file, []byte(line(pub, hostKeyComment)+"\n"), 0o644)
+	err := durable.WriteFile(file, []byte(line(pub, hostKeyComment)+"\n"), 0o644)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
 	return err
-}
-
-// writeNew makes a file that doesn't exist yet, whole or not at all: a temporary
-// file, fsync, a link to the final name (which fails where the name is taken, as a
-// rename would not). The caller syncs the folder.
-func writeNew(file string, data []byte, mode fs.FileMode) (err error) {
-	temp, err := os.CreateTemp(filepath.Dir(file), ".new-"+filepath.Base(file)+"-")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		err = errors.Join(err, os.Remove(temp.Name()))
-	}()
-	_, err = temp.Write(data)
-	err = errors.Join(err, temp.Chmod(mode), temp.Sync(), temp.Close())
-	if err != nil {
-		return err
-	}
-	return os.Link(temp.Name(), file)
-}
-
-func syncDir(dir string) error {
-	folder, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
 }
 
 // LoadHostKeys loads private keys for the server to prove itself with, sorted for

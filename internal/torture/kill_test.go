@@ -1,0 +1,351 @@
+package torture
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sealdrop/sealdrop/keys/pgp"
+)
+
+// kills is how many deliveries are killed in a run; TORTURE_KILLS changes it.
+const kills = 200
+
+// marker stands in every plaintext, and must be found nowhere in the data
+// folder.
+const marker = "CONFIDENTIAL-4b1d-PLAINTEXT"
+
+// TestKill9WhilePublishing kills `sealdrop deliver` again and again. What it had
+// acknowledged by then must be there, whole; nothing may be there twice or
+// without its blob; and no plaintext may be on the disk.
+func TestKill9WhilePublishing(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t)
+	files := g.statements(300)
+	acknowledged := map[string]string{} // report id to file
+	var mu sync.Mutex
+	var killed, whole int
+	var lanes sync.WaitGroup
+	for lane := range uint64(2) {
+		dice := rand.New(rand.NewPCG(g.seed, lane))
+		lanes.Go(func() {
+			for {
+				mu.Lock()
+				done := killed >= number(t, "TORTURE_KILLS", kills)
+				mu.Unlock()
+				if done || t.Failed() {
+					return
+				}
+				batch := pick(dice, files, 8)
+				acks, wasKilled := g.deliverAndKill(batch, time.Duration(dice.IntN(80))*time.Millisecond)
+				mu.Lock()
+				if wasKilled {
+					killed++
+				} else {
+					whole++
+				}
+				for id, file := range acks {
+					acknowledged[id] = file
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	lanes.Wait()
+	t.Logf("seed %d: %d deliveries killed, %d ended first, %d reports acknowledged", g.seed, killed, whole, len(acknowledged))
+	if len(acknowledged) == 0 || killed == 0 {
+		t.Fatal("the run proves nothing: no delivery was acknowledged, or none was killed")
+	}
+
+	listed := g.reports()
+	for id, file := range acknowledged {
+		if _, ok := listed[id]; !ok {
+			t.Errorf("report %s (%s) was acknowledged and is lost", id, file)
+		}
+	}
+	g.checkBlobs(listed)
+	g.checkNoPlaintext()
+	g.run("audit", "verify")
+
+	// What was not acknowledged is delivered again, and so is what was.
+	for client, names := range files {
+		args := []string{"deliver", "--client", client}
+		g.run(append(args, names...)...)
+	}
+	listed = g.reports()
+	g.checkEachOnce(files, listed)
+	g.checkBlobs(listed)
+	g.checkContent(listed)
+
+	time.Sleep(1100 * time.Millisecond) // the grace, in the gateway's environment
+	g.run("retention", "run")
+	if blobs := g.blobs(); len(blobs) != len(listed) {
+		t.Errorf("%d blobs are left for %d reports after the sweep", len(blobs), len(listed))
+	}
+	g.checkBlobs(g.reports())
+	g.checkNoPlaintext()
+}
+
+// pick chooses n of one client's files.
+func pick(dice *rand.Rand, files map[string][]string, n int) []string {
+	client := []string{"acme", "borealis"}[dice.IntN(2)]
+	batch := []string{client}
+	for range n {
+		batch = append(batch, files[client][dice.IntN(len(files[client]))])
+	}
+	return batch
+}
+
+// gateway is a data folder with two clients: acme has a PGP key, and what
+// borealis gets is held.
+type gateway struct {
+	t    *testing.T
+	dir  string
+	seed uint64
+	key  pgp.PrivateKey
+}
+
+func newGateway(t *testing.T) *gateway {
+	g := &gateway{t: t, dir: t.TempDir(), seed: uint64(number(t, "TORTURE_SEED", int(time.Now().UnixNano()&0xffffffff)))}
+	var err error
+	if g.key, err = pgp.GeneratePrivateKey("acme", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	cert := filepath.Join(g.dir, "acme.asc")
+	if err := os.WriteFile(cert, []byte(g.key.Certificate().Armored()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g.run("init", "--dir", g.dir)
+	for _, client := range []string{"acme", "borealis"} {
+		g.run("client", "add", client, "--allow", "127.0.0.1")
+	}
+	g.run("key", "import", "--client", "acme", cert)
+	return g
+}
+
+func (g *gateway) command(args ...string) *exec.Cmd {
+	cmd := exec.Command(binary, append([]string{"--config", filepath.Join(g.dir, "config.yaml")}, args...)...)
+	cmd.Env = append(os.Environ(), "SEALDROP_RETENTION_GRACE=1s")
+	if len(args) > 0 && args[0] == "init" {
+		cmd = exec.Command(binary, args...)
+	}
+	return cmd
+}
+
+func (g *gateway) run(args ...string) []byte {
+	g.t.Helper()
+	var stderr bytes.Buffer
+	cmd := g.command(args...)
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		g.t.Fatalf("sealdrop %s: %v\n%s", args[0], err, stderr.Bytes())
+	}
+	return out
+}
+
+// statements writes n files for each client, most of them small.
+func (g *gateway) statements(n int) map[string][]string {
+	dice := rand.New(rand.NewPCG(g.seed, 99))
+	files := map[string][]string{}
+	for _, client := range []string{"acme", "borealis"} {
+		for i := range n {
+			size := 2_000 + dice.IntN(30_000)
+			if i%25 == 0 {
+				size = 3_000_000
+			}
+			var b bytes.Buffer
+			for b.Len() < size {
+				fmt.Fprintf(&b, "%s,%s,%d,%x\n", marker, client, i, dice.Uint64())
+			}
+			name := filepath.Join(g.dir, fmt.Sprintf("%s-%03d.csv", client, i))
+			if err := os.WriteFile(name, b.Bytes(), 0o600); err != nil {
+				g.t.Fatal(err)
+			}
+			files[client] = append(files[client], name)
+		}
+	}
+	return files
+}
+
+// deliverAndKill delivers files and kills the process after a while. It returns
+// what was acknowledged by then.
+func (g *gateway) deliverAndKill(batch []string, after time.Duration) (acks map[string]string, killed bool) {
+	cmd := g.command(append([]string{"deliver", "--client", batch[0]}, batch[1:]...)...)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		g.t.Error(err)
+		return nil, false
+	}
+	if err := cmd.Start(); err != nil {
+		g.t.Error(err)
+		return nil, false
+	}
+	timer := time.AfterFunc(after, func() { _ = cmd.Process.Kill() })
+	defer timer.Stop()
+	acks = map[string]string{}
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		// A line that was cut short by the kill acknowledges nothing.
+		if f := strings.Fields(lines.Text()); len(f) >= 6 && len(f[0]) == 26 {
+			acks[f[0]] = f[4]
+		}
+	}
+	err = cmd.Wait()
+	killed = cmd.ProcessState.ExitCode() == -1
+	if err != nil && !killed {
+		g.t.Errorf("sealdrop deliver: %v", err)
+	}
+	return acks, killed
+}
+
+// report is what the checks need of `report list -o json`.
+type report struct {
+	ID, Client, Name, State, SHA256 string
+	Size                            int64
+}
+
+func (g *gateway) reports() map[string]report {
+	g.t.Helper()
+	var list []report
+	if err := json.Unmarshal(g.run("report", "list", "--limit", "0", "-o", "json"), &list); err != nil {
+		g.t.Fatal(err)
+	}
+	byID := map[string]report{}
+	for _, r := range list {
+		byID[r.ID] = r
+	}
+	return byID
+}
+
+// blobs returns the digest of every file in the blob store.
+func (g *gateway) blobs() map[string]string {
+	g.t.Helper()
+	digests := map[string]string{}
+	root := filepath.Join(g.dir, "data", "blobs")
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		sum := sha256.Sum256(data)
+		digests[hex.EncodeToString(sum[:])] = path
+		return err
+	})
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return digests
+}
+
+// checkBlobs checks that every report's content is there, byte for byte.
+func (g *gateway) checkBlobs(listed map[string]report) {
+	g.t.Helper()
+	blobs := g.blobs()
+	for _, r := range listed {
+		if blobs[r.SHA256] == "" {
+			g.t.Errorf("report %s (%s, %s) has no blob with its digest", r.ID, r.Name, r.State)
+		}
+	}
+}
+
+func (g *gateway) checkNoPlaintext() {
+	g.t.Helper()
+	err := filepath.WalkDir(filepath.Join(g.dir, "data"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if bytes.Contains(data, []byte(marker)) {
+			g.t.Errorf("%s holds plaintext", path)
+		}
+		return err
+	})
+	if err != nil {
+		g.t.Fatal(err)
+	}
+}
+
+// checkEachOnce checks that every file is exactly one report.
+func (g *gateway) checkEachOnce(files map[string][]string, listed map[string]report) {
+	g.t.Helper()
+	count := map[string]int{}
+	for _, r := range listed {
+		count[r.Client+"/"+r.Name]++
+	}
+	for client, names := range files {
+		for _, name := range names {
+			if n := count[client+"/"+filepath.Base(name)+".pgp"]; n != 1 {
+				g.t.Errorf("%s is there %d times", name, n)
+			}
+		}
+	}
+	if want := len(files["acme"]) + len(files["borealis"]); len(listed) != want {
+		g.t.Errorf("there are %d reports, want %d", len(listed), want)
+	}
+}
+
+// checkContent opens some of acme's reports with gpg.
+func (g *gateway) checkContent(listed map[string]report) {
+	g.t.Helper()
+	home, err := os.MkdirTemp("/tmp", "torture") // short: gpg-agent's socket lies in it
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer os.RemoveAll(home)
+	ctx, cancel := context.WithTimeout(g.t.Context(), time.Minute)
+	defer cancel()
+	gpg := func(stdin []byte, args ...string) []byte {
+		cmd := exec.CommandContext(ctx, "gpg", append([]string{"--homedir", home, "--batch", "--quiet"}, args...)...)
+		cmd.Stdin = bytes.NewReader(stdin)
+		out, err := cmd.Output()
+		if err != nil {
+			g.t.Fatalf("gpg %v: %v", args, err)
+		}
+		return out
+	}
+	defer func() { _ = exec.Command("gpgconf", "--homedir", home, "--kill", "all").Run() }()
+	gpg([]byte(g.key.Armored()), "--import")
+	blobs := g.blobs()
+	checked := 0
+	for _, r := range listed {
+		if r.Client != "acme" || checked == 30 {
+			continue
+		}
+		checked++
+		want, err := os.ReadFile(filepath.Join(g.dir, strings.TrimSuffix(r.Name, ".pgp")))
+		if err != nil {
+			g.t.Fatal(err)
+		}
+		if got := gpg(nil, "--decrypt", blobs[r.SHA256]); !bytes.Equal(got, want) {
+			g.t.Errorf("%s opens to something else", r.Name)
+		}
+	}
+}
+
+func number(t *testing.T, variable string, otherwise int) int {
+	t.Helper()
+	s := os.Getenv(variable)
+	if s == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		t.Fatalf("%s: %v", variable, err)
+	}
+	return n
+}
