@@ -18,6 +18,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/sealdrop/sealdrop/reports"
+	"github.com/sealdrop/sealdrop/server"
 	"github.com/sealdrop/sealdrop/server/sftpd"
 )
 
@@ -26,7 +27,6 @@ type raw struct {
 	t  testing.TB
 	in io.WriteCloser
 	io.Reader
-	session *ssh.Session
 }
 
 func (h *harness) raw() *raw {
@@ -39,7 +39,7 @@ func (h *harness) raw() *raw {
 	if err := s.RequestSubsystem("sftp"); err != nil {
 		h.t.Fatal(err)
 	}
-	r := &raw{h.t, in, out, s}
+	r := &raw{h.t, in, out}
 	r.send(1, binary.BigEndian.AppendUint32(nil, 3))
 	if typ, _ := r.receive(); typ != 2 {
 		h.t.Fatalf("answer to INIT is of type %d", typ)
@@ -95,6 +95,51 @@ func TestLimitsExtension(t *testing.T) {
 	r.send(200, req(8, "nonsense@example.com"))
 	if typ, body := r.receive(); typ != 101 || binary.BigEndian.Uint32(body[4:]) != 8 {
 		t.Errorf("unknown extension: type %d, %x", typ, body)
+	}
+}
+
+// A client may send all its requests, end its input, and then listen.
+func TestAnswersOutliveTheInput(t *testing.T) {
+	t.Parallel()
+	h := start(t, options{})
+	h.folder.put("f", []byte("x"))
+	r := h.raw()
+	for i := range 200 {
+		r.send(17, req(i, "f"))
+	}
+	_ = r.in.Close()
+	for i := range 200 {
+		if typ, body := r.receive(); typ != 105 || binary.BigEndian.Uint32(body) != uint32(i) {
+			t.Fatalf("answer %d: type %d, %x", i, typ, body)
+		}
+	}
+	if n, err := io.Copy(io.Discard, r); n != 0 || err != nil {
+		t.Errorf("after the last answer: %d bytes, %v", n, err)
+	}
+}
+
+// A reply that lists the longest names in the longest form still fits a packet.
+func TestLongestListingFits(t *testing.T) {
+	t.Parallel()
+	h := start(t, options{})
+	for i := range 450 {
+		h.folder.put(fmt.Sprintf("%0255d", i), nil)
+		h.folder.nodes[fmt.Sprintf("%0255d", i)].size = 1<<63 - 1
+	}
+	cfg := h.clientConfig()
+	cfg.User = strings.Repeat("c", reports.MaxClientID)
+	h.gate.register(cfg.User, h.key.PublicKey())
+	conn, err := ssh.Dial("tcp", h.addr, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	c, err := sftp.NewClient(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if list, err := c.ReadDir("/"); err != nil || len(list) != 450 {
+		t.Errorf("listed %d names, %v", len(list), err)
 	}
 }
 
@@ -272,6 +317,27 @@ func TestAttackPipelinedReadsAreBounded(t *testing.T) {
 	time.Sleep(300 * time.Millisecond)
 	if grown := int64(heap()) - int64(before); grown > 24<<20 {
 		t.Errorf("5,000 unread answers hold %d MiB", grown>>20)
+	}
+}
+
+// What strangers send before they log in is held in small amounts.
+func TestAttackStalledHandshakesHoldLittleMemory(t *testing.T) {
+	h := start(t, options{limits: func(l *server.Limits) { l.ConnectionsPerAddress = 100 }})
+	before := heap()
+	half := append(binary.BigEndian.AppendUint32([]byte("SSH-2.0-stall\r\n"), 35000), make([]byte, 34000)...)
+	for range 100 {
+		nc := must(net.Dial("tcp", h.addr))
+		defer func() { _ = nc.Close() }()
+		if _, err := nc.Write(half); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "all are waiting", func() bool { return h.server.Stats().Unauthenticated == 100 })
+	time.Sleep(200 * time.Millisecond)
+	if grown := int64(heap()) - int64(before); grown > 100*128<<10 {
+		t.Errorf("100 stalled handshakes hold %d KiB each", grown/100>>10)
+	} else {
+		t.Logf("%d KiB each", grown/100>>10)
 	}
 }
 

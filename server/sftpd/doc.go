@@ -14,12 +14,13 @@
 //     but a key into the folder afterwards.
 //   - Every wait has an end: the login deadline of the connection, a keepalive
 //     for peers that vanished, a limit on stalled packets, an idle limit.
-//   - Memory is bounded: at most 36 KiB are buffered to look at a client's first
+//   - Memory is bounded: under 64 KiB are buffered to look at a client's first
 //     packet, a session holds at most 16 requests and [Config.MaxHandles] open
 //     files and folders, folders are listed in pages, and the request buffers of
 //     a session that pauses are given back.
 //   - The text of an internal error never reaches a client; it is in the log.
-//   - A panic ends the connection it happened in, and no other.
+//   - A panic of a folder, a gate or this package ends the connection it happened
+//     in, and no other.
 //
 // # Algorithms
 //
@@ -32,10 +33,13 @@
 // and one that says it knows no way to encrypt and then authenticate is offered
 // the older order too.
 //
-// The NIST curves and the finite-field groups are left out: every client that
-// signs with RSA and SHA-2 knows X25519 too (OpenSSH 7.2, PuTTY 0.68, FileZilla
-// 3.25, WinSCP 5.10, libssh2 1.9), and one key exchange in a 4096-bit group
-// costs what fifty with X25519 do, which a stranger could make the gateway pay.
+// The NIST curves and the finite-field groups are left out. ssh-audit flags the
+// former; a login with the smallest of the latter costs eight times one with
+// X25519, which a stranger could make the gateway pay. X25519 is known to OpenSSH
+// since 6.5, PuTTY since 0.68 and libssh2 since 1.9. What keeps older software of
+// these families out is rather that it signs with RSA and SHA-1 only, as PuTTY
+// did before 0.75; its users get in with an Ed25519 or ECDSA key.
+//
 // A client that shares no algorithm is told so by its own software; what it
 // offered is in [Attempt.Detail].
 //
@@ -44,6 +48,7 @@
 // The request server of pkg/sftp decodes and answers requests. A stream stands
 // between it and the SSH channel, which adds what it lacks: the limits@openssh.com
 // extension, a bound on unanswered requests, strict order for handles opened for
-// appending, and an end to the request server (and its buffers) when the session
-// pauses with nothing open; the next request starts a new one.
+// appending and for opening and closing, and an end to the request server (and its
+// buffers) when the session pauses with nothing open; the next request starts a
+// new one.
 package sftpd

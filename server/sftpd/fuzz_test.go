@@ -39,6 +39,7 @@ func FuzzRequests(f *testing.F) {
 	join := func(p ...[]byte) []byte { return bytes.Join(append([][]byte{init}, p...), nil) }
 	f.Add(init)
 	f.Add(join(packet(200, 1, "limits@openssh.com"), packet(200, 2, "statvfs@openssh.com", "/"), packet(200, 3, "hardlink@openssh.com", "a", "b")))
+	// Handles used before they are given and while they are closed.
 	f.Add(join(packet(3, 1, "f", 1, 0), packet(5, 2, "1", uint64(0), 1<<31), packet(8, 3, "1"), packet(4, 4, "1")))
 	f.Add(join(packet(3, 1, "g", 2|4|8, 0), packet(6, 2, "1", uint64(1<<62), "data"), packet(10, 3, "1", 8, 1, 2), packet(4, 4, "1")))
 	f.Add(join(packet(11, 1, "/"), packet(12, 2, "1"), packet(12, 3, "1"), packet(4, 4, "1")))
@@ -163,7 +164,9 @@ func (fuzzFolder) List(_ context.Context, _ reports.Name, after string, _ int) (
 	name, err := reports.ParseName("f")
 	return []folder.Entry{entryOf(name)}, err
 }
+
 func (fuzzFolder) Open(context.Context, reports.Name) (folder.File, error) { return fuzzFile{}, nil }
+
 func (fuzzFolder) Create(context.Context, reports.Name, folder.CreateMode) (folder.Upload, error) {
 	return fuzzFile{}, nil
 }

@@ -37,8 +37,13 @@ var (
 	_ sftp.NameLookupFileLister = (*handlers)(nil)
 )
 
+// maxOwner is how much of the client's id listings show. With more, a reply full
+// of the longest names would pass maxPacket.
+const maxOwner = 16
+
 func newHandlers(ctx context.Context, st *stream) *handlers {
-	return &handlers{ctx: ctx, st: st, folder: st.conn.session.Folder(), owner: st.conn.session.Client()}
+	owner := st.conn.session.Client()
+	return &handlers{ctx: ctx, st: st, folder: st.conn.session.Folder(), owner: owner[:min(len(owner), maxOwner)]}
 }
 
 // parseName makes a name of a path. The request server has resolved it against

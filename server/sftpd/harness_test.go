@@ -3,9 +3,7 @@ package sftpd_test
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"errors"
@@ -111,10 +109,9 @@ func (s *testSession) Close() {
 
 // keys are made once: RSA takes its time.
 var (
-	rsaSigner  = sync.OnceValue(func() ssh.Signer { return signerOf(must(rsa.GenerateKey(rand.Reader, 2048))) })
-	hostRSA    = sync.OnceValue(func() ssh.Signer { return signerOf(must(rsa.GenerateKey(rand.Reader, 3072))) })
-	hostEd     = sync.OnceValue(edSigner)
-	ecdsaMaker = func() ssh.Signer { return signerOf(must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))) }
+	rsaSigner = sync.OnceValue(func() ssh.Signer { return signerOf(must(rsa.GenerateKey(rand.Reader, 2048))) })
+	hostRSA   = sync.OnceValue(func() ssh.Signer { return signerOf(must(rsa.GenerateKey(rand.Reader, 3072))) })
+	hostEd    = sync.OnceValue(edSigner)
 )
 
 func edSigner() ssh.Signer {

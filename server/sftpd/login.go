@@ -207,6 +207,9 @@ func classify(err error, timedOut bool) (Cause, string) {
 	if errors.Is(err, rsa.ErrVerification) || strings.Contains(text, "signature did not verify") || strings.Contains(text, "missing required user presence") {
 		return SignatureInvalid, text
 	}
+	if strings.HasPrefix(text, "ssh: unexpected message type 5 ") {
+		return ClosedBeforeLogin, "the client asked for the service again after a key was refused, as paramiko does, which ends the connection; have it offer the registered key first"
+	}
 	return ClosedBeforeLogin, text
 }
 

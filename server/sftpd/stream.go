@@ -2,6 +2,7 @@ package sftpd
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -18,6 +19,8 @@ import (
 const (
 	typeVersion       = 2
 	typeOpen          = 3
+	typeClose         = 4
+	typeOpenDir       = 11
 	typeExtended      = 200
 	typeExtendedReply = 201
 
@@ -58,8 +61,9 @@ type stream struct {
 	answered sync.Cond // pending went down, or broken was set, or the run ended
 	pending  int
 	broken   error // writing to the channel failed
-	opened   int  // handles
-	giving   bool // a packet is on its way to the request server
+	opened   int   // handles
+	alone    bool  // the last request must be answered before the next
+	giving   bool  // a packet is on its way to the request server
 	run      *run
 	runs     sync.WaitGroup
 }
@@ -144,10 +148,15 @@ func (st *stream) readBody(n int) ([]byte, error) {
 func (st *stream) give(ctx context.Context, p packet) error {
 	st.mu.Lock()
 	limit := maxPending
-	if st.appending.Load() > 0 {
+	if st.alone || st.appending.Load() > 0 {
 		limit = 1
 	}
 	st.settle(limit)
+	// Handles are numbers that a client can guess. One that uses a handle while
+	// it is being opened or closed would have two workers of the request server
+	// at the same file, one of them half way through changing it.
+	typ := p.head[4]
+	st.alone = typ == typeOpen || typ == typeOpenDir || typ == typeClose
 	if st.broken != nil {
 		st.mu.Unlock()
 		return st.broken
@@ -202,10 +211,8 @@ func (st *stream) start(ctx context.Context) {
 	st.runs.Go(func() {
 		defer st.conn.contain()
 		defer r.finish()
-		r.err = rs.Serve()
-		if r.err == nil {
-			r.err = io.EOF
-		}
+		r.err = errBadPacket // should Serve panic
+		r.err = cmp.Or(rs.Serve(), io.EOF)
 	})
 }
 
@@ -347,7 +354,10 @@ func (st *stream) write(p []byte) (bool, error) {
 	if st.ended {
 		return false, io.ErrClosedPipe
 	}
-	if len(st.buf) == 0 && len(p) >= 5 {
+	if len(st.buf) == 0 {
+		if len(p) < 5 {
+			return false, errBadPacket
+		}
 		size := int(binary.BigEndian.Uint32(p)) + 4
 		if size <= len(p) {
 			if p[4] == typeVersion {
