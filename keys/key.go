@@ -120,7 +120,7 @@ func (r *Register) SSHKey(ctx context.Context, fingerprint string) (k Key, found
 	return k, err == nil, err
 }
 
-// ErrUnknownKey: there is no key of that id or fingerprint.
+// ErrUnknownKey says that there is no key of that id or fingerprint.
 var ErrUnknownKey = errors.New("no key has that id or fingerprint")
 
 // Find looks a key up by its id or its whole fingerprint.

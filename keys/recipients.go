@@ -10,7 +10,7 @@ import (
 	"github.com/sealdrop/sealdrop/reports"
 )
 
-// ErrNoRecipient: the client has no certificate that can be sealed for now.
+// ErrNoRecipient says that the client has no certificate that can be sealed for now.
 var ErrNoRecipient = errors.New("no usable PGP key")
 
 // Recipients returns the certificates that a report for the client is to be

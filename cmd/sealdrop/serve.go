@@ -219,7 +219,7 @@ func (g *gateway) newSFTP(recorder *folder.Recorder) (*server.Server, error) {
 			gate: g.gate, retention: g.config.Retention.After.Std(),
 			store: &folder.Store{Catalog: g.catalog, Blobs: g.blobs, Recorder: recorder, Now: now, Log: g.log},
 		},
-		MaxTries: limits.Tries, SessionsPerClient: limits.SessionsPerClient, MaxHandles: limits.HandlesPerSession,
+		MaxTries: limits.Tries, MaxHandles: limits.HandlesPerSession,
 		IdleTimeout: limits.IdleTimeout.Std(),
 	})
 	if err != nil {

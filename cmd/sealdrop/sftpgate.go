@@ -92,6 +92,8 @@ func failure(c sftpd.Cause) access.Reason {
 		return access.NoCommonAlgorithm
 	case sftpd.AlgorithmRefused:
 		return access.AlgorithmRefused
+	case sftpd.KeyTooWeak:
+		return access.KeyTooWeak
 	case sftpd.SignatureInvalid:
 		return access.SignatureInvalid
 	case sftpd.TimedOut:

@@ -9,7 +9,6 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/sealdrop/sealdrop/server"
-	"github.com/sealdrop/sealdrop/server/sftpd"
 )
 
 // BenchmarkLogin is a full login with an RSA-2048 key, a stat and the end; the
@@ -17,7 +16,6 @@ import (
 func BenchmarkLogin(b *testing.B) {
 	h := start(b, options{
 		key:    rsaSigner(),
-		config: func(c *sftpd.Config) { c.SessionsPerClient = 1000 },
 		limits: func(l *server.Limits) { l.ConnectionsPerAddress = 1000 },
 	})
 	h.folder.put("f", []byte("x"))

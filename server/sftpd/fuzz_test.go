@@ -50,7 +50,7 @@ func FuzzRequests(f *testing.F) {
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 200})
 
 	debug.SetMemoryLimit(512 << 20)
-	s := &Server{sessions: newCounter()}
+	s := &Server{}
 	s.cfg.setDefaults()
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if len(data) > 1<<20 {

@@ -50,7 +50,8 @@ type Cause string
 // The causes, a closed list.
 const (
 	NoCommonAlgorithm Cause = "no-common-algorithm"
-	AlgorithmRefused  Cause = "algorithm-refused"   // the key's type, its size, or how it signs
+	AlgorithmRefused  Cause = "algorithm-refused"   // the key's type, or how it signs
+	KeyTooWeak        Cause = "key-too-weak"        // by Config.CheckKey
 	SignatureInvalid  Cause = "signature-invalid"   // the client does not have the private half
 	ClosedBeforeLogin Cause = "closed-before-login" // by the client, or what it sent was not SSH
 	TooManyTries      Cause = "too-many-tries"

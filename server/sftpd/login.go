@@ -22,11 +22,10 @@ const (
 )
 
 var (
-	errSHA1Only     = errors.New("the RSA host key can't sign with SHA-2")
-	errNotProved    = errors.New("the key that was proved is not the one that was accepted")
-	errCertificate  = errors.New("certificates are not accepted, plain keys are")
-	errTooManyKeys  = errors.New("too many keys were offered")
-	errManySessions = errors.New("the client has too many sessions open")
+	errSHA1Only    = errors.New("the RSA host key can't sign with SHA-2")
+	errNotProved   = errors.New("the key that was proved is not the one that was accepted")
+	errCertificate = errors.New("certificates are not accepted, plain keys are")
+	errTooManyKeys = errors.New("too many keys were offered")
 )
 
 // Keys of ssh.Permissions.ExtraData.
@@ -46,7 +45,6 @@ type login struct {
 
 	asked   bool    // Gate.Login was called, and has recorded its decision
 	session Session // what it returned
-	counted bool    // the session counts towards Config.SessionsPerClient
 
 	endOnce sync.Once
 }
@@ -93,11 +91,11 @@ func (l *login) offered(meta ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissi
 		return nil, errTooManyKeys
 	}
 	if _, ok := key.(*ssh.Certificate); ok {
-		l.refuseAlgorithm(errCertificate.Error())
+		l.refuse(AlgorithmRefused, errCertificate.Error())
 		return nil, errCertificate
 	}
 	if err := l.server.cfg.CheckKey(key); err != nil {
-		l.refuseAlgorithm(fmt.Sprintf("key %s: %v", o.Fingerprint, err))
+		l.refuse(KeyTooWeak, err.Error())
 		return nil, err
 	}
 	if err := l.server.cfg.Gate.Offered(l.ctx, o); err != nil {
@@ -126,13 +124,6 @@ func (l *login) verified(meta ssh.ConnMetadata, key ssh.PublicKey, perms *ssh.Pe
 		return nil, err
 	}
 	l.session = session
-	if !l.server.sessions.enter(session.Client(), l.server.cfg.SessionsPerClient) {
-		l.log.Warn("too many sessions of one client", "client", session.Client(), "limit", l.server.cfg.SessionsPerClient)
-		l.closeSession()
-		return nil, &ssh.BannerError{Err: errManySessions, Message: fmt.Sprintf(
-			"Your account has %d sessions open, which is all it may have. Close one and try again.\r\n", l.server.cfg.SessionsPerClient)}
-	}
-	l.counted = true
 	return &ssh.Permissions{ExtraData: map[any]any{sessionKey{}: session}}, nil
 }
 
@@ -144,12 +135,13 @@ func (l *login) failed(_ ssh.ConnMetadata, method string, err error) {
 	}
 	if text := err.Error(); strings.HasPrefix(text, "ssh: algorithm ") || strings.HasPrefix(text, "ssh: public key type ") ||
 		strings.HasPrefix(text, "ssh: signature ") || strings.HasPrefix(text, "ssh: rsa modulus") || strings.HasPrefix(text, "ssh: unknown key algorithm") {
-		l.refuseAlgorithm(strings.TrimPrefix(text, "ssh: "))
+		l.refuse(AlgorithmRefused, strings.TrimPrefix(text, "ssh: "))
 	}
 }
 
-func (l *login) refuseAlgorithm(detail string) {
-	l.attempt.Cause = AlgorithmRefused
+// refuse remembers what is wrong with a key, whoever it belongs to.
+func (l *login) refuse(cause Cause, detail string) {
+	l.attempt.Cause = cause
 	l.attempt.Detail = printable(detail, maxDetail)
 }
 
@@ -165,19 +157,16 @@ func (l *login) closeSession() {
 	if l.session == nil {
 		return
 	}
-	if l.counted {
-		l.server.sessions.leave(l.session.Client())
-	}
 	l.session.Close()
-	l.session, l.counted = nil, false
+	l.session = nil
 }
 
 // report tells the gate of a connection that ended without a login.
 func (l *login) report(err error, timedOut bool) {
 	cause, detail := classify(err, timedOut)
-	// That an algorithm was refused explains why a client without another key
-	// went away or tried until it was sent away.
-	if l.attempt.Cause == AlgorithmRefused && (cause == ClosedBeforeLogin || cause == TooManyTries) {
+	// That a key was no good explains why a client without another one went away
+	// or tried until it was sent away.
+	if l.attempt.Cause != "" && (cause == ClosedBeforeLogin || cause == TooManyTries) {
 		cause, detail = l.attempt.Cause, l.attempt.Detail
 	}
 	l.attempt.Cause, l.attempt.Detail = cause, printable(detail, maxDetail)

@@ -43,8 +43,6 @@ type Config struct {
 	// MaxTries is how many keys a client may fail with on one connection; 6 by
 	// default, as many as OpenSSH's clients expect.
 	MaxTries int
-	// SessionsPerClient is how many logins one client may hold at a time; 20.
-	SessionsPerClient int
 	// MaxChannels is how many sFTP sessions one connection may carry; 4.
 	MaxChannels int
 	// MaxHandles is how many files and folders one connection may have open; 100.
@@ -67,7 +65,7 @@ func (c *Config) setDefaults() {
 	for _, f := range []struct {
 		field *int
 		value int
-	}{{&c.MaxTries, 6}, {&c.SessionsPerClient, 20}, {&c.MaxChannels, 4}, {&c.MaxHandles, 100}} {
+	}{{&c.MaxTries, 6}, {&c.MaxChannels, 4}, {&c.MaxHandles, 100}} {
 		if *f.field == 0 {
 			*f.field = f.value
 		}
@@ -91,7 +89,7 @@ func (c *Config) check() error {
 		return errors.New("sftp server: there is no host key")
 	case c.Gate == nil || c.CheckKey == nil:
 		return errors.New("sftp server: Gate and CheckKey must be set")
-	case c.MaxTries < 0 || c.SessionsPerClient < 0 || c.MaxChannels < 0 || c.MaxHandles < 0,
+	case c.MaxTries < 0 || c.MaxChannels < 0 || c.MaxHandles < 0,
 		c.IdleTimeout < 0 || c.StallTimeout < 0 || c.Keepalive < 0 || c.Pause < 0:
 		return errors.New("sftp server: a limit is negative")
 	}
@@ -112,7 +110,6 @@ type Server struct {
 	cfg      Config
 	hostKeys []ssh.Signer
 	aes      bool
-	sessions *counter
 }
 
 // New makes a server.
@@ -126,7 +123,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("sftp server: %w", err)
 	}
 	setNamesPerReply()
-	return &Server{cfg: cfg, hostKeys: keys, aes: hardwareAES(), sessions: newCounter()}, nil
+	return &Server{cfg: cfg, hostKeys: keys, aes: hardwareAES()}, nil
 }
 
 // ServeConn serves one connection from its first byte to its end, and closes it.
@@ -161,30 +158,4 @@ func (s *Server) ServeConn(ctx context.Context, c Conn) {
 	}
 	c.Authenticated()
 	newConnection(s, l, sc, hc, session).serve(ctx, channels, requests)
-}
-
-// counter counts by name, up to a limit each.
-type counter struct {
-	mu sync.Mutex
-	n  map[string]int
-}
-
-func newCounter() *counter { return &counter{n: make(map[string]int)} }
-
-func (c *counter) enter(name string, limit int) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.n[name] >= limit {
-		return false
-	}
-	c.n[name]++
-	return true
-}
-
-func (c *counter) leave(name string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.n[name]--; c.n[name] == 0 {
-		delete(c.n, name)
-	}
 }

@@ -1,0 +1,84 @@
+# Sealdrop's commands. `make` alone lists them.
+#
+# Every Go command runs in the workspace that deploy/patches/apply makes, so that
+# builds, tests and linters see the same code.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+export GOWORK := $(CURDIR)/.build/go.work
+PATCHED := .build/patched.done
+TOOLS := .build/bin
+
+VERSION := $(shell git describe --always --dirty --tags 2>/dev/null || echo devel)
+LDFLAGS := -X main.version=$(VERSION)
+# The packages take their tests' parallelism from the cores; -p keeps suites that
+# measure memory or drive graphical programs from crowding each other.
+TESTFLAGS ?=
+FUZZTIME ?= 30s
+BENCH ?= .
+
+.PHONY: help build demo setup test race lint bench fuzz torture generate sqlc-diff clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: $(PATCHED) ## build bin/sealdrop
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/sealdrop ./cmd/sealdrop
+
+demo: build ## show the whole way of a statement, with real clients (DEMOFLAGS=--keep to try it by hand)
+	@deploy/setup --demo
+	@bin/sealdrop demo $(DEMOFLAGS)
+
+setup: ## install the client programs that the tests drive
+	@deploy/setup
+
+test: setup $(PATCHED) ## run the whole test suite
+	go test -timeout 15m $(TESTFLAGS) ./...
+
+race: setup $(PATCHED) ## run the packages' own tests under the race detector
+	go test -race -short -timeout 15m $(TESTFLAGS) $$(go list ./... | grep -v -e /internal/e2e -e /internal/torture)
+
+lint: $(PATCHED) $(TOOLS)/staticcheck $(TOOLS)/gofumpt $(TOOLS)/deadcode ## vet, staticcheck, gofumpt, deadcode
+	go vet ./...
+	$(TOOLS)/staticcheck ./...
+	@files=$$($(TOOLS)/gofumpt -l $$(git ls-files '*.go')); if [ -n "$$files" ]; then echo "gofumpt would change:"; echo "$$files"; exit 1; fi
+	@dead=$$($(TOOLS)/deadcode -test ./...); if [ -n "$$dead" ]; then echo "$$dead"; exit 1; fi
+
+bench: $(PATCHED) ## run the benchmarks (BENCH=regexp to choose)
+	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+fuzz: $(PATCHED) ## run every fuzz target for FUZZTIME (30s)
+	@set -e; for package in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+			echo "$$package $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+torture: $(PATCHED) ## kill deliveries two thousand times (TORTURE_KILLS, TORTURE_SEED)
+	TORTURE_KILLS=$${TORTURE_KILLS:-2000} go test -count=1 -timeout 60m -v ./internal/torture
+
+generate: .build/bin/sqlc ## generate the queries' code and the configuration's reference
+	cd internal/database && $(CURDIR)/.build/bin/sqlc generate
+	go run ./cmd/sealdrop config reference > docs/config.md
+
+sqlc-diff: .build/bin/sqlc ## check that the generated queries are up to date
+	cd internal/database && $(CURDIR)/.build/bin/sqlc diff
+
+clean: ## remove what was built
+	rm -rf bin .build
+
+$(PATCHED): go.mod deploy/patches/apply $(wildcard deploy/patches/*.patch)
+	@mkdir -p .build
+	@deploy/patches/apply
+	@touch $@
+
+$(TOOLS)/staticcheck: internal/tools/go.mod
+	GOWORK=off go build -C internal/tools -o $(CURDIR)/$@ honnef.co/go/tools/cmd/staticcheck
+$(TOOLS)/gofumpt: internal/tools/go.mod
+	GOWORK=off go build -C internal/tools -o $(CURDIR)/$@ mvdan.cc/gofumpt
+$(TOOLS)/deadcode: internal/tools/go.mod
+	GOWORK=off go build -C internal/tools -o $(CURDIR)/$@ golang.org/x/tools/cmd/deadcode
+# sqlc takes minutes to build and is needed to change a query only.
+$(TOOLS)/sqlc: internal/tools/sqlc/go.mod
+	GOWORK=off go build -C internal/tools/sqlc -o $(CURDIR)/$@ github.com/sqlc-dev/sqlc/cmd/sqlc
