@@ -181,7 +181,7 @@ func clientFields() []field[Client] {
 	}, {
 		key: "name", kind: "text",
 		doc:   "The client's name for people. Default: empty.",
-		value: one(func(c *Client) *string { return &c.Name }, parseName),
+		value: one(func(c *Client) *string { return &c.Name }, ParseName),
 	}, {
 		key: "allow", kind: "list of networks",
 		doc:   "Networks and addresses from which the client may log in; an IPv6 one in quotes. Nobody gets in from elsewhere. Default: empty, from nowhere.",

@@ -125,10 +125,10 @@ func parseID(text string) (reports.ClientID, error) {
 // maxName bounds a client's display name, in bytes.
 const maxName = 200
 
-// parseName reads a client's display name: one line that can stand in a log or
+// ParseName reads a client's display name: one line that can stand in a log or
 // a table as it is. Invisible characters are refused, because two names that
 // look alike should be alike.
-func parseName(text string) (string, error) {
+func ParseName(text string) (string, error) {
 	if len(text) > maxName {
 		return "", bad(text, fmt.Sprintf("has %d bytes, %d at most", len(text), maxName), "")
 	}

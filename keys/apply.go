@@ -139,6 +139,11 @@ func (r *Register) disableUndeclared(tx *database.Tx, actor string, declared map
 		}
 		after := before
 		after.Declared = map[string]string{FieldDisabled: undeclared}
+		if before.Disabled {
+			// Somebody locked it out before its declaration went away: then a
+			// declaration that comes back must not let it in.
+			after.Declared = nil
+		}
 		after.Disabled = true
 		if err := r.update(tx, actor, before, after); err != nil {
 			return nil, err

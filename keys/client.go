@@ -83,16 +83,18 @@ func (r *Register) Client(ctx context.Context, id reports.ClientID) (Client, err
 }
 
 func readClient(ctx context.Context, q *query.Queries, id reports.ClientID) (Client, error) {
+	// The networks come first and in any case: the gate's answer must take a
+	// stranger the same time whether or not there is such a client.
+	prefixes, err := q.ListNetworks(ctx, id.String())
+	if err != nil {
+		return Client{}, fmt.Errorf("reading the networks of client %s: %w", id, err)
+	}
 	row, err := q.GetClient(ctx, id.String())
 	if errors.Is(err, database.ErrNotFound) {
 		return Client{}, fmt.Errorf("%w: %s", reports.ErrUnknownClient, id)
 	}
 	if err != nil {
 		return Client{}, fmt.Errorf("reading client %s: %w", id, err)
-	}
-	prefixes, err := q.ListNetworks(ctx, id.String())
-	if err != nil {
-		return Client{}, fmt.Errorf("reading the networks of client %s: %w", id, err)
 	}
 	return clientFromRow(row, prefixes)
 }
@@ -315,11 +317,37 @@ func (r *Register) RemoveClient(ctx context.Context, actor string, id reports.Cl
 		if err := tx.DeleteClientEntries(tx.Context(), id.String()); err != nil { // its folders
 			return err
 		}
+		if err := r.forgetDeliveries(tx, id); err != nil {
+			return err
+		}
 		if err := tx.DeleteClient(tx.Context(), id.String()); err != nil {
 			return fmt.Errorf("removing client %s: %w", id, err)
 		}
 		return r.changed(tx, audit.Entry{Event: "client.removed", Actor: actor, Client: id.String()})
 	})
+}
+
+// forgetDeliveries lets go of what outlives a client's reports, so that a client
+// which is later added under the same id inherits nothing: neither an
+// interrupted upload nor the memory that a report was delivered already.
+func (r *Register) forgetDeliveries(tx *database.Tx, id reports.ClientID) error {
+	if err := tx.DeleteClientSources(tx.Context(), id.String()); err != nil {
+		return fmt.Errorf("forgetting the deliveries to client %s: %w", id, err)
+	}
+	partials, err := tx.ListClientPartials(tx.Context(), id.String())
+	if err != nil {
+		return fmt.Errorf("reading the interrupted uploads of client %s: %w", id, err)
+	}
+	for _, p := range partials {
+		err := errors.Join(
+			tx.InsertGarbage(tx.Context(), query.InsertGarbageParams{Blob: p.Blob, Since: database.Micros(r.now())}),
+			tx.DeletePartial(tx.Context(), query.DeletePartialParams{ClientID: p.ClientID, Name: p.Name}),
+		)
+		if err != nil {
+			return fmt.Errorf("letting go of the interrupted uploads of client %s: %w", id, err)
+		}
+	}
+	return nil
 }
 
 // HasReportsError says that a client can't be removed while it has reports.

@@ -87,7 +87,7 @@ func (r *Register) importOne(tx *database.Tx, actor string, client reports.Clien
 		return Imported{}, &RevokedError{Key: k}
 	}
 	action := "unchanged"
-	if k.Material != p.Text {
+	if k.Material != p.Text && !expiresEarlier(p, k) {
 		action = "updated"
 		k.Material, k.Label, k.Algorithm, k.Expires = p.Text, p.Label, p.Algorithm, p.Expires
 		err := tx.UpdateKeyMaterial(tx.Context(), query.UpdateKeyMaterialParams{
@@ -111,6 +111,12 @@ func (r *Register) importOne(tx *database.Tx, actor string, client reports.Clien
 		Event: "key.updated", Actor: actor, Client: client.String(), Subject: k.ID,
 		Detail: map[string]string{"fingerprint": k.Fingerprint, "action": action},
 	})
+}
+
+// expiresEarlier reports whether p is a copy of k from before its expiry was
+// extended.
+func expiresEarlier(p Public, k Key) bool {
+	return !p.Expires.IsZero() && (k.Expires.IsZero() || p.Expires.Before(k.Expires))
 }
 
 func (r *Register) addKey(tx *database.Tx, actor string, client reports.ClientID, p Public) (Imported, error) {

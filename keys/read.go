@@ -92,7 +92,7 @@ func readPGP(data []byte, now time.Time) ([]Public, error) {
 	var list []Public
 	for _, c := range certs {
 		if err := c.Usable(now); err != nil {
-			return nil, fmt.Errorf("PGP key %s: %w", c.Fingerprint(), err)
+			return nil, fmt.Errorf("PGP %w", err)
 		}
 		p := Public{
 			Kind: PGP, Fingerprint: c.Fingerprint(), Algorithm: c.Algorithm(), Text: c.Armored(), Expires: c.Expires(),

@@ -8,7 +8,11 @@ import (
 )
 
 // Coverage is a set of byte ranges of a file, kept sorted and merged. The zero
-// value covers nothing. It is not safe for concurrent use.
+// value covers nothing. It is not safe for concurrent use, and neither are it
+// and a copy of it.
+//
+// It takes bounded memory: of a file that is read in very many pieces, it may
+// know less than what was added, never more.
 type Coverage struct{ ranges []span }
 
 type span struct{ from, to int64 } // [from, to)
@@ -34,7 +38,14 @@ func (c *Coverage) Add(from, to int64) {
 		j++
 	}
 	c.ranges = slices.Replace(c.ranges, i, j, span{from, to})
+	if len(c.ranges) > maxHeld {
+		c.ranges = c.ranges[:maxHeld]
+	}
 }
+
+// maxHeld bounds the ranges of a [Coverage] to 256 KiB: a client that reads
+// every other byte of a file must not fill the gateway's memory with them.
+const maxHeld = 16384
 
 func compare(a, b int64) int {
 	switch {
@@ -56,7 +67,14 @@ func (c *Coverage) Merge(other Coverage) {
 // Whole reports whether every byte of a file of the given size is covered. An
 // empty file always is.
 func (c *Coverage) Whole(size int64) bool {
-	return size == 0 || len(c.ranges) == 1 && c.ranges[0].from == 0 && c.ranges[0].to >= size
+	return size == 0 || len(c.ranges) > 0 && c.ranges[0].from == 0 && c.ranges[0].to >= size
+}
+
+// Overlaps reports whether any byte from offset from up to but not including
+// offset to is covered.
+func (c *Coverage) Overlaps(from, to int64) bool {
+	i, _ := slices.BinarySearchFunc(c.ranges, from+1, func(s span, at int64) int { return compare(s.to, at) })
+	return from < to && i < len(c.ranges) && c.ranges[i].from < to
 }
 
 // Bytes returns how many bytes are covered.

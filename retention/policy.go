@@ -41,21 +41,30 @@ func (p Policy) Check(now, last time.Time, found catalog.Counts) error {
 	refuse := func(format string, args ...any) error {
 		return &RefusedError{Due: found.Due, Files: found.Files, Reason: fmt.Sprintf(format, args...)}
 	}
-	if found.Due == 0 {
+	if found.Files == 0 {
 		return nil
 	}
-	if !last.IsZero() {
-		switch gap := now.Sub(last); {
-		case gap < 0:
-			return refuse("the clock says %s, and the last sweep was at %s", stamp(now), stamp(last))
-		case gap > p.MaxGap:
-			return refuse("the clock says %s, %d days after the last sweep at %s", stamp(now), int(gap.Hours()/24), stamp(last))
-		}
+	if doubt := p.doubt(now, last); doubt != "" {
+		return refuse("%s", doubt)
 	}
 	if found.Due > smallSweep && found.Due*100 > found.Files*int64(p.MaxShare) {
 		return refuse("it would purge more than %d %% of all reports at once", p.MaxShare)
 	}
 	return nil
+}
+
+// doubt says why the clock can't be believed, "" if it can.
+func (p Policy) doubt(now, last time.Time) string {
+	if last.IsZero() {
+		return ""
+	}
+	switch gap := now.Sub(last); {
+	case gap < 0:
+		return fmt.Sprintf("the clock says %s, and the last sweep was at %s", stamp(now), stamp(last))
+	case gap > p.MaxGap:
+		return fmt.Sprintf("the clock says %s, %d days after the last sweep at %s", stamp(now), int(gap.Hours()/24), stamp(last))
+	}
+	return ""
 }
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }

@@ -21,6 +21,8 @@ type Catalog interface {
 	Garbage(ctx context.Context, before time.Time, limit int) ([]string, error)
 	ForgetGarbage(ctx context.Context, blobs []string) error
 	BlobKnown(ctx context.Context, blob string) (bool, error)
+	// Disown hands those of the blobs that no row knows to the garbage.
+	Disown(ctx context.Context, blobs []string) (int, error)
 	Tidy(ctx context.Context, forgetBefore time.Time) error
 }
 
@@ -59,7 +61,7 @@ func New(c Config) *Sweeper { return &Sweeper{c} }
 type Result struct {
 	Purged      int `json:"purged"`      // reports and uploads
 	Blobs       int `json:"blobs"`       // whose grace was over
-	Orphans     int `json:"orphans"`     // blobs that belonged to nobody
+	Orphans     int `json:"orphans"`     // blobs that belonged to nobody, and are garbage now
 	Interrupted int `json:"interrupted"` // uploads that were not resumed
 }
 
@@ -81,8 +83,12 @@ func (s *Sweeper) Sweep(ctx context.Context, actor string, o Options) (Result, e
 	var done Result
 	now := s.Now()
 	if !o.Confirmed {
-		if err := s.Check(ctx, now); err != nil {
+		doubtful, err := s.check(ctx, now)
+		if err != nil {
 			return done, err
+		}
+		if doubtful {
+			return done, s.Catalog.SetLastSweep(ctx, now)
 		}
 	}
 	for {
@@ -114,15 +120,22 @@ func (s *Sweeper) Sweep(ctx context.Context, actor string, o Options) (Result, e
 
 // Check returns a [*RefusedError] if the policy refuses a sweep at the time now.
 func (s *Sweeper) Check(ctx context.Context, now time.Time) error {
+	_, err := s.check(ctx, now)
+	return err
+}
+
+// check also reports whether the clock is in doubt although the policy lets the
+// sweep go ahead, because there is nothing that it could purge.
+func (s *Sweeper) check(ctx context.Context, now time.Time) (doubtful bool, err error) {
 	last, err := s.Catalog.LastSweep(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	found, err := s.Catalog.Counts(ctx, now)
 	if err != nil {
-		return err
+		return false, err
 	}
-	return s.Policy.Check(now, last, found)
+	return s.Policy.doubt(now, last) != "", s.Policy.Check(now, last, found)
 }
 
 func (s *Sweeper) dropInterrupted(ctx context.Context, now time.Time, done *Result) error {
@@ -162,10 +175,17 @@ func (s *Sweeper) collectGarbage(ctx context.Context, now time.Time, done *Resul
 	}
 }
 
-// collectOrphans deletes blobs that belong to nobody and are old enough not to
-// be somebody's delivery under way.
+// collectOrphans disowns blobs that belong to nobody and are old enough not to be
+// somebody's delivery under way.
 func (s *Sweeper) collectOrphans(ctx context.Context, now time.Time, done *Result) error {
-	return s.Blobs.Walk(ctx, func(id string, _ int64, modified time.Time) error {
+	var orphans []string
+	disown := func() error {
+		n, err := s.Catalog.Disown(ctx, orphans)
+		done.Orphans += n
+		orphans = orphans[:0]
+		return err
+	}
+	err := s.Blobs.Walk(ctx, func(id string, _ int64, modified time.Time) error {
 		if now.Sub(modified) < s.Grace {
 			return nil
 		}
@@ -173,12 +193,15 @@ func (s *Sweeper) collectOrphans(ctx context.Context, now time.Time, done *Resul
 		if err != nil || known {
 			return err
 		}
-		if err := s.Blobs.Delete(id); err != nil {
-			return fmt.Errorf("deleting orphan %s: %w", id, err)
+		if orphans = append(orphans, id); len(orphans) < batch {
+			return nil
 		}
-		done.Orphans++
-		return nil
+		return disown()
 	})
+	if err != nil || len(orphans) == 0 {
+		return err
+	}
+	return disown()
 }
 
 // orphanInterval is how often [Sweeper.Run] looks for orphans: they are rare,

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sealdrop/sealdrop/internal/database"
+	"github.com/sealdrop/sealdrop/keys"
 	"github.com/sealdrop/sealdrop/reports"
 )
 
@@ -36,7 +39,7 @@ func (a *app) execute(ctx context.Context, args []string) int {
 		return 0
 	}
 	if !errors.Is(err, errReported) {
-		a.complain(err)
+		a.complain("error", err)
 	}
 	var usage *usageError
 	if errors.As(err, &usage) {
@@ -48,10 +51,11 @@ func (a *app) execute(ctx context.Context, args []string) int {
 // errReported is returned by commands that have said what is wrong already.
 var errReported = errors.New("reported")
 
-// complain prints an error in the two kinds of lines that every command uses.
-func (a *app) complain(err error) {
+// complain prints an error, or a warning, in the two kinds of lines that every
+// command uses.
+func (a *app) complain(kind string, err error) {
 	for line := range strings.SplitSeq(strings.TrimRight(err.Error(), "\n"), "\n") {
-		fmt.Fprintln(a.err, "error:", line)
+		fmt.Fprintln(a.err, kind+":", line)
 	}
 	if h := hint(err); h != "" {
 		for line := range strings.SplitSeq(strings.TrimRight(h, "\n"), "\n") {
@@ -68,10 +72,12 @@ func hint(err error) string {
 		return h.Hint()
 	case errors.Is(err, reports.ErrUnknownClient):
 		return "`sealdrop client list` shows the clients there are, `sealdrop client add` adds one"
+	case errors.Is(err, keys.ErrUnknownKey):
+		return "`sealdrop key list` shows the fingerprints of all keys"
 	case errors.Is(err, reports.ErrOnHold):
 		return "a report on legal hold stays as it is until `sealdrop report unhold` lifts the hold"
-	case errors.Is(err, reports.ErrNoSpace):
-		return "nothing was published; make room on the disk of the data folder (`df -h`) and deliver again"
+	case errors.Is(err, reports.ErrNoSpace), errors.Is(err, database.ErrFull):
+		return "nothing was changed; make room on the disk of the data folder (`df -h`) and try again"
 	case errors.Is(err, fs.ErrPermission):
 		return "run the command as the user that owns the data folder"
 	}
@@ -86,7 +92,16 @@ type usageError struct {
 
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
-func (e *usageError) Hint() string  { return fmt.Sprintf("`%s --help` shows how it is used", e.command) }
+
+// Hint gives the advice that goes with the value that is wrong, if there is any,
+// and says where the command is explained.
+func (e *usageError) Hint() string {
+	usage := fmt.Sprintf("`%s --help` shows how it is used", e.command)
+	if h := hint(e.err); h != "" {
+		return h + "\n" + usage
+	}
+	return usage
+}
 
 func usagef(cmd *cobra.Command, format string, args ...any) error {
 	return &usageError{err: fmt.Errorf(format, args...), command: cmd.CommandPath()}
@@ -151,6 +166,13 @@ Exit status: 0 done, 1 refused or failed, 2 wrong usage.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{err: err, command: cmd.CommandPath()}
 	})
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		// cobra would find a missing flag, too, but as an error like any other.
+		if err := cmp.Or(cmd.ValidateRequiredFlags(), cmd.ValidateFlagGroups()); err != nil {
+			return &usageError{err: err, command: cmd.CommandPath()}
+		}
+		return nil
+	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
 }

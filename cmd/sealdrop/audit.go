@@ -22,7 +22,12 @@ nobody can change, drop or insert one without "audit verify" naming the place.`,
 func (a *app) auditList() *cobra.Command {
 	var client string
 	var f audit.Filter
-	cmd := &cobra.Command{Use: "list", Short: "list records, the newest first", Args: arguments()}
+	cmd := &cobra.Command{
+		Use: "list", Short: "list records, the newest first",
+		Long:    "Lists the newest records; --before with the lowest number seen turns the page.",
+		Example: "  sealdrop audit list --client acme\n  sealdrop audit list --before 1200 --limit 100 -o json",
+		Args:    arguments(),
+	}
 	cmd.Flags().StringVar(&client, "client", "", "only what concerns this client (`ID`)")
 	cmd.Flags().Int64Var(&f.Limit, "limit", 50, "how many at most")
 	cmd.Flags().Int64Var(&f.Before, "before", 0, "only records before this number")
@@ -61,7 +66,8 @@ func (a *app) auditVerify() *cobra.Command {
 number and hash of the newest record: note them elsewhere from time to time, and
 give them to --expect later, which also catches a chain that was rewritten as a
 whole or cut off.`,
-		Args: arguments(),
+		Example: "  sealdrop audit verify\n  sealdrop audit verify --expect 1200:5f0c…",
+		Args:    arguments(),
 	}
 	cmd.Flags().StringVar(&expect, "expect", "", "a `NUMBER:HASH` noted earlier")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

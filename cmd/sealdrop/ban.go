@@ -16,7 +16,10 @@ while (access.ban). IPv6 addresses are counted by their /64 network.`,
 }
 
 func (a *app) banList() *cobra.Command {
-	cmd := &cobra.Command{Use: "list", Short: "list the addresses that are locked out", Args: arguments()}
+	cmd := &cobra.Command{
+		Use: "list", Short: "list the addresses that are locked out", Args: arguments(),
+		Example: "  sealdrop ban list",
+	}
 	cmd.RunE = a.withGateway(func(ctx context.Context, g *gateway, _ []string) error {
 		bans, err := g.gate.Bans(ctx)
 		if err != nil {
@@ -33,7 +36,10 @@ func (a *app) banList() *cobra.Command {
 }
 
 func (a *app) banLift() *cobra.Command {
-	cmd := &cobra.Command{Use: "lift ADDRESS", Short: "let an address try again at once", Args: arguments("ADDRESS")}
+	cmd := &cobra.Command{
+		Use: "lift ADDRESS", Short: "let an address try again at once", Args: arguments("ADDRESS"),
+		Example: "  sealdrop ban lift 203.0.113.7\n  sealdrop ban lift 2001:db8:1:2::/64",
+	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		addr, err := netip.ParseAddr(args[0])
 		if prefix, prefixErr := netip.ParsePrefix(args[0]); prefixErr == nil {

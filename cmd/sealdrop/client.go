@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -59,7 +60,10 @@ func (a *app) clientAdd() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		c := keys.Client{ID: id, Name: name}
+		c := keys.Client{ID: id}
+		if c.Name, err = nameArg(cmd, name); err != nil {
+			return err
+		}
 		if c.Name == "" {
 			c.Name = id.String()
 		}
@@ -111,6 +115,9 @@ within two seconds. A new retention holds for what is published from now on.`,
 		}
 		var change keys.Change
 		if cmd.Flags().Changed("name") {
+			if name, err = nameArg(cmd, name); err != nil {
+				return err
+			}
 			change.Name = &name
 		}
 		if cmd.Flags().Changed("retention") {
@@ -191,6 +198,9 @@ clients that it does not name.`,
 		if err != nil {
 			return err
 		}
+		if plan == nil {
+			plan = []keys.Planned{} // in JSON, a list without clients and not null
+		}
 		return a.show(plan, func(w io.Writer) {
 			row(w, "CLIENT", "ACTION", "DETAIL")
 			for _, p := range plan {
@@ -227,7 +237,10 @@ func viewClient(c keys.Client) clientView {
 }
 
 func (a *app) clientList() *cobra.Command {
-	cmd := &cobra.Command{Use: "list", Short: "list all clients", Args: arguments()}
+	cmd := &cobra.Command{
+		Use: "list", Short: "list all clients", Args: arguments(),
+		Example: "  sealdrop client list\n  sealdrop client list -o json",
+	}
 	cmd.RunE = a.withGateway(func(ctx context.Context, g *gateway, _ []string) error {
 		list := []clientView{}
 		err := g.register.Clients(ctx, func(c keys.Client) bool {
@@ -248,7 +261,13 @@ func (a *app) clientList() *cobra.Command {
 }
 
 func (a *app) clientShow() *cobra.Command {
-	cmd := &cobra.Command{Use: "show ID", Short: "show a client with its keys", Args: arguments("ID")}
+	cmd := &cobra.Command{
+		Use: "show ID", Short: "show a client with its keys",
+		Long: `Shows what is known of a client: its networks, its retention, its keys, how much is
+in its folder, and which of its fields the configuration declares.`,
+		Example: "  sealdrop client show acme",
+		Args:    arguments("ID"),
+	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		id, err := clientArg(cmd, args[0])
 		if err != nil {
@@ -308,11 +327,18 @@ func place(c keys.Client, field string) string {
 }
 
 func (a *app) clientDisable(disabled bool) *cobra.Command {
-	use, short := "disable ID", "lock a client out, and end its sessions"
-	if !disabled {
-		use, short = "enable ID", "let a disabled client in again"
+	cmd := &cobra.Command{
+		Use: "disable ID", Short: "lock a client out, and end its sessions",
+		Long: `The client can't log in any more, and its open sessions end within two seconds. Its
+keys and reports stay, and reports can still be delivered to it.`,
+		Example: "  sealdrop client disable acme",
+		Args:    arguments("ID"),
 	}
-	cmd := &cobra.Command{Use: use, Short: short, Args: arguments("ID")}
+	if !disabled {
+		cmd.Use, cmd.Short = "enable ID", "let a disabled client in again"
+		cmd.Long = "The client can log in again, with the keys and from the networks that it had."
+		cmd.Example = "  sealdrop client enable acme"
+	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		id, err := clientArg(cmd, args[0])
 		if err != nil {
@@ -336,7 +362,8 @@ func (a *app) clientRemove() *cobra.Command {
 		Long: `Removes a client for good. While it has reports or uploads this is refused, since
 they would go with it; --with-reports deletes them, at once and without a way
 back. The audit record stays.`,
-		Args: arguments("ID"),
+		Example: "  sealdrop client remove acme",
+		Args:    arguments("ID"),
 	}
 	cmd.Flags().BoolVar(&withReports, "with-reports", false, "delete all its reports and uploads, too")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -345,16 +372,14 @@ back. The audit record stays.`,
 			return err
 		}
 		return a.withGateway(func(ctx context.Context, g *gateway, _ []string) error {
-			if withReports {
-				disabled := true
-				if _, err := g.register.UpdateClient(ctx, actor(), id, keys.Change{Disabled: &disabled}); err != nil {
-					return err
-				}
-				if _, err := g.catalog.RemoveClientReports(ctx, actor(), id); err != nil {
-					return err
+			err := g.register.RemoveClient(ctx, actor(), id)
+			// Whatever else keeps the client must be known before its reports go.
+			if has := new(keys.HasReportsError); withReports && errors.As(err, &has) {
+				if err = removeReports(ctx, g, id); err == nil {
+					err = g.register.RemoveClient(ctx, actor(), id)
 				}
 			}
-			if err := g.register.RemoveClient(ctx, actor(), id); err != nil {
+			if err != nil {
 				return err
 			}
 			return a.show(map[string]string{"removed": id.String()}, func(w io.Writer) { row(w, "removed client "+id.String()) })
@@ -363,11 +388,32 @@ back. The audit record stays.`,
 	return a.outputFlag(cmd)
 }
 
+// removeReports locks the client out, so that nothing comes in any more, and
+// deletes all that it has. If nothing may be deleted, it stays as it was.
+func removeReports(ctx context.Context, g *gateway, id reports.ClientID) error {
+	before, err := g.register.Client(ctx, id)
+	if err != nil {
+		return err
+	}
+	disabled := true
+	if _, err := g.register.UpdateClient(ctx, actor(), id, keys.Change{Disabled: &disabled}); err != nil {
+		return err
+	}
+	n, err := g.catalog.RemoveClientReports(ctx, actor(), id)
+	if err != nil && n == 0 && !before.Disabled {
+		disabled = false
+		_, undo := g.register.UpdateClient(ctx, actor(), id, keys.Change{Disabled: &disabled})
+		err = errors.Join(err, undo)
+	}
+	return err
+}
+
 func (a *app) clientExport() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "export [ID…]", Short: "write clients as YAML that `client apply` reads",
-		Long: "Writes clients, all of them or those named, in the form that `sealdrop client apply`\nand the configuration's clients_from read. Keys are not part of it.",
-		Args: cobra.ArbitraryArgs,
+		Long:    "Writes clients, all of them or those named, in the form that `sealdrop client apply`\nand the configuration's clients_from read. Keys are not part of it.",
+		Example: "  sealdrop client export >clients.yaml\n  sealdrop client export acme",
+		Args:    cobra.ArbitraryArgs,
 	}
 	cmd.RunE = a.withGateway(func(ctx context.Context, g *gateway, args []string) error {
 		wanted := map[string]bool{}
@@ -381,7 +427,7 @@ func (a *app) clientExport() *cobra.Command {
 			}
 			wanted[id.String()] = true
 		}
-		var list []exportedClient
+		list := []exportedClient{}
 		err := g.register.Clients(ctx, func(c keys.Client) bool {
 			if len(wanted) == 0 || wanted[c.ID.String()] {
 				list = append(list, exportClient(c))
@@ -391,17 +437,25 @@ func (a *app) clientExport() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return writeYAML(a.out, map[string]any{"clients": list})
+		out := struct {
+			Clients []exportedClient `json:"clients" yaml:"clients"`
+		}{list}
+		if a.format == "json" {
+			return a.show(out, nil) // JSON is YAML, too
+		}
+		return writeYAML(a.out, out)
 	})
+	a.outputFlag(cmd)
+	cmd.Flags().Lookup("output").Usage = "output `format`: table (which is YAML here) or json; `client apply` reads both"
 	return cmd
 }
 
 type exportedClient struct {
-	ID        string   `yaml:"id"`
-	Name      string   `yaml:"name"`
-	Allow     []string `yaml:"allow,flow"`
-	Retention string   `yaml:"retention,omitempty"`
-	Disabled  bool     `yaml:"disabled,omitempty"`
+	ID        string   `json:"id" yaml:"id"`
+	Name      string   `json:"name" yaml:"name"`
+	Allow     []string `json:"allow" yaml:"allow,flow"`
+	Retention string   `json:"retention,omitempty" yaml:"retention,omitempty"`
+	Disabled  bool     `json:"disabled,omitempty" yaml:"disabled,omitempty"`
 }
 
 func exportClient(c keys.Client) exportedClient {
@@ -421,6 +475,14 @@ func clientArg(cmd *cobra.Command, s string) (reports.ClientID, error) {
 		return id, &usageError{err: err, command: cmd.CommandPath()}
 	}
 	return id, nil
+}
+
+func nameArg(cmd *cobra.Command, s string) (string, error) {
+	name, err := config.ParseName(s)
+	if err != nil {
+		return "", usagef(cmd, "--name: %w", err)
+	}
+	return name, nil
 }
 
 func prefixArgs(cmd *cobra.Command, flag string, list []string) ([]netip.Prefix, error) {

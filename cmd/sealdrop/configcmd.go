@@ -21,7 +21,12 @@ environment variable: SEALDROP_SFTP_LISTEN for sftp.listen.`,
 
 func (a *app) configCheck() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "check", Short: "find everything that is wrong with the configuration", Args: arguments(),
+		Use: "check", Short: "find everything that is wrong with the configuration",
+		Long: `Reads the configuration, the files that declare clients, the environment, and the
+escrow key, and prints every fault with its line. A gateway that is told to reload
+(SIGHUP) makes the same checks.`,
+		Example: "  sealdrop config check && systemctl reload sealdrop",
+		Args:    arguments(),
 		RunE: func(*cobra.Command, []string) error {
 			cfg, err := a.loadConfig()
 			if err != nil {
@@ -45,7 +50,12 @@ func (a *app) configCheck() *cobra.Command {
 func (a *app) configShow() *cobra.Command {
 	var origins bool
 	cmd := &cobra.Command{
-		Use: "show", Short: "show the settings in effect, defaults and environment included", Args: arguments(),
+		Use: "show", Short: "show the settings in effect, defaults and environment included",
+		Long: `Prints all settings as a configuration file that would have the same effect. With
+--origins it tells of each whether it is a default, stands in a file, or comes from
+the environment.`,
+		Example: "  sealdrop config show\n  sealdrop config show --origins",
+		Args:    arguments(),
 	}
 	cmd.Flags().BoolVar(&origins, "origins", false, "show where each setting comes from instead")
 	cmd.RunE = func(*cobra.Command, []string) error {
@@ -72,7 +82,9 @@ func (a *app) configShow() *cobra.Command {
 
 func (a *app) configReference() *cobra.Command {
 	return &cobra.Command{
-		Use: "reference", Short: "print the reference of all settings, in Markdown", Args: arguments(),
+		Use: "reference", Short: "print the reference of all settings, in Markdown",
+		Example: "  sealdrop config reference >settings.md",
+		Args:    arguments(),
 		RunE: func(*cobra.Command, []string) error {
 			_, err := io.WriteString(a.out, config.Reference())
 			return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -81,7 +82,7 @@ func (a *app) deliver(ctx context.Context, g *gateway, d publish.Delivery, name 
 		outcomes = append(outcomes, v)
 		a.acknowledge(v, len(outcomes) == 1)
 	}
-	if a.format == "json" {
+	if a.format == "json" && len(outcomes) > 0 {
 		errs = append(errs, a.show(outcomes, nil))
 	}
 	return errors.Join(errs...)
@@ -113,9 +114,10 @@ func (a *app) deliverFile(ctx context.Context, g *gateway, d publish.Delivery, n
 	if d.Name, err = reports.ParseSegment(name); err != nil {
 		return publish.Outcome{}, err
 	}
-	var content io.Reader = a.in
-	d.Size, d.Modified = -1, now()
-	if file != "-" {
+	var content io.Reader
+	if file == "-" {
+		content, d.Size, d.Modified = untilDone(ctx, a.in), -1, now()
+	} else {
 		steady, err := openSteady(file)
 		if err != nil {
 			return publish.Outcome{}, err
@@ -125,7 +127,25 @@ func (a *app) deliverFile(ctx context.Context, g *gateway, d publish.Delivery, n
 	}
 	bar := a.progress(name, d.Size, true)
 	defer bar.Close()
-	return g.publisher.Publish(ctx, d, io.TeeReader(content, bar))
+	o, err := g.publisher.Publish(ctx, d, io.TeeReader(content, bar))
+	if errors.Is(err, context.Canceled) {
+		err = errInterrupted
+	}
+	return o, err
+}
+
+var errInterrupted = errors.New("interrupted; nothing was published")
+
+// untilDone reads r until ctx ends. A read from a pipe can't be called off, so
+// the one under way is left behind.
+func untilDone(ctx context.Context, r io.Reader) io.Reader {
+	pr, pw := io.Pipe()
+	context.AfterFunc(ctx, func() { pw.CloseWithError(ctx.Err()) })
+	go func() {
+		_, err := io.Copy(pw, r)
+		pw.CloseWithError(err)
+	}()
+	return pr
 }
 
 // deliveryView is how an outcome is shown.
@@ -164,6 +184,10 @@ func openSteady(path string) (*steadyFile, error) {
 	// Not to hang on a named pipe that nobody writes to.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
+		var path *fs.PathError
+		if errors.As(err, &path) {
+			err = path.Err // the file is named by whoever reports the error
+		}
 		return nil, err
 	}
 	info, err := f.Stat()

@@ -78,19 +78,19 @@ func (a *app) logger(cfg *config.Config) *slog.Logger {
 	return slog.New(slog.NewTextHandler(a.err, options))
 }
 
-// dataError says that the data folder can't be used.
-type dataError struct {
+// advisedError is an error with what to do about it.
+type advisedError struct {
 	err    error
 	advice string
 }
 
-func (e *dataError) Error() string { return e.err.Error() }
-func (e *dataError) Unwrap() error { return e.err }
-func (e *dataError) Hint() string  { return e.advice }
+func (e *advisedError) Error() string { return e.err.Error() }
+func (e *advisedError) Unwrap() error { return e.err }
+func (e *advisedError) Hint() string  { return e.advice }
 
 func openGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gateway, err error) {
 	if _, err := os.Stat(ownKeysDir(cfg.Data)); errors.Is(err, fs.ErrNotExist) {
-		return nil, &dataError{
+		return nil, &advisedError{
 			err:    fmt.Errorf("the data folder %s is not there, or was never set up", cfg.Data),
 			advice: fmt.Sprintf("run `sealdrop init --dir %s`, or correct `data` in %s", filepath.Dir(cfg.File), cfg.File),
 		}
@@ -156,17 +156,20 @@ func loadEscrow(path string) ([]pgp.Certificate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading sealing.escrow: %w", err)
 	}
-	certs, err := pgp.Parse(data)
+	// An unusable key is refused here: sealing for it would fail report by report.
+	found, err := keys.Read(data, now())
 	if err != nil {
-		return nil, fmt.Errorf("reading sealing.escrow %s: %w", path, err)
+		return nil, fmt.Errorf("sealing.escrow %s: %w", path, err)
 	}
-	for _, c := range certs {
-		// Sealing for an unusable escrow key would fail report by report.
-		if err := c.Usable(now()); err != nil {
-			return nil, fmt.Errorf("sealing.escrow %s: %w", path, err)
+	for _, k := range found {
+		if k.Kind != keys.PGP {
+			return nil, &advisedError{
+				err:    fmt.Errorf("sealing.escrow %s is an SSH key; reports are sealed to PGP keys", path),
+				advice: "export one with `gpg --armor --export NAME`",
+			}
 		}
 	}
-	return certs, nil
+	return pgp.Parse(data)
 }
 
 // declarations puts the declared clients into the register's terms.

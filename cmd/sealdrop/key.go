@@ -158,7 +158,13 @@ func stampOf(t *time.Time) string {
 
 func (a *app) keyList() *cobra.Command {
 	var client string
-	cmd := &cobra.Command{Use: "list [--client ID]", Short: "list keys with their state", Args: arguments()}
+	cmd := &cobra.Command{
+		Use: "list [--client ID]", Short: "list keys with their state",
+		Long: `Lists the keys of one client or of all. Only keys that are active or retiring are
+of any use; EXPIRES is when that ends, by the key itself or by an operator.`,
+		Example: "  sealdrop key list --client acme",
+		Args:    arguments(),
+	}
 	cmd.Flags().StringVar(&client, "client", "", "only this client's (`ID`)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var only reports.ClientID
@@ -214,7 +220,11 @@ func listKeys(ctx context.Context, g *gateway, only reports.ClientID) ([]keyView
 const keyRef = "A key is named by its id or its whole fingerprint, as `sealdrop key list` shows them."
 
 func (a *app) keyShow() *cobra.Command {
-	cmd := &cobra.Command{Use: "show KEY", Short: "show a key and its public half", Long: keyRef, Args: arguments("KEY")}
+	cmd := &cobra.Command{
+		Use: "show KEY", Short: "show a key and its public half", Long: keyRef,
+		Example: "  sealdrop key show SHA256:Xy…",
+		Args:    arguments("KEY"),
+	}
 	cmd.RunE = a.withGateway(func(ctx context.Context, g *gateway, args []string) error {
 		k, err := g.register.Find(ctx, args[0])
 		if err != nil {

@@ -76,6 +76,9 @@ func (a *app) reportList() *cobra.Command {
 	cmd.Flags().StringVar(&state, "state", "", "only those that are held, published, collected or removed")
 	cmd.Flags().IntVar(&limit, "limit", 50, "how many at most; 0 for all")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if limit < 0 {
+			return usagef(cmd, "--limit is %d; it can be 0 or more", limit)
+		}
 		f := catalog.Filter{State: reports.State(state)}
 		switch f.State {
 		case "", reports.Held, reports.Published, reports.Collected, reports.Removed:
@@ -145,13 +148,19 @@ func listReports(ctx context.Context, c *catalog.Catalog, f catalog.Filter, limi
 // unknownReport tells how to find a report's id.
 func unknownReport(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
-		return &dataError{err: err, advice: "`sealdrop report list` shows the ids; a report that was purged is only in `sealdrop audit list`"}
+		return &advisedError{err: err, advice: "`sealdrop report list` shows the ids; a report that was purged is only in `sealdrop audit list`"}
 	}
 	return err
 }
 
 func (a *app) reportShow() *cobra.Command {
-	cmd := &cobra.Command{Use: "show REPORT", Short: "show a report, and who has fetched it", Args: arguments("REPORT")}
+	cmd := &cobra.Command{
+		Use: "show REPORT", Short: "show a report, and who has fetched it",
+		Long: `Shows when a report was received, published and collected, when it expires, which
+PGP keys it was sealed to, and every transfer of it with its address and key.`,
+		Example: "  sealdrop report show vcceyxy4bglxacmzv7rxtvldcq",
+		Args:    arguments("REPORT"),
+	}
 	cmd.RunE = a.withGateway(func(ctx context.Context, g *gateway, args []string) error {
 		r, err := g.catalog.Report(ctx, args[0])
 		if err != nil {
@@ -228,6 +237,9 @@ func (a *app) changeReport(cmd *cobra.Command, do func(ctx context.Context, g *g
 func (a *app) reportRemove() *cobra.Command {
 	return a.changeReport(&cobra.Command{
 		Use: "remove REPORT…", Short: "take reports out of their clients' sight",
+		Long: `A removed report is hidden at once, and kept until its retention is over; until then
+"sealdrop report restore" brings it back.`,
+		Example: "  sealdrop report remove vcceyxy4bglxacmzv7rxtvldcq",
 	}, func(ctx context.Context, g *gateway, id string) (reports.Report, error) {
 		return g.catalog.RemoveReport(ctx, actor(), id, g.config.Retention.After.Std())
 	})
@@ -236,15 +248,27 @@ func (a *app) reportRemove() *cobra.Command {
 func (a *app) reportRestore() *cobra.Command {
 	return a.changeReport(&cobra.Command{
 		Use: "restore REPORT…", Short: "bring back what a client or an operator removed",
+		Long: `The report is in its client's folder again, under its name, or under a version of it
+(NAME~2) if that is taken by now.`,
+		Example: "  sealdrop report list --state removed\n  sealdrop report restore vcceyxy4bglxacmzv7rxtvldcq",
 	}, func(ctx context.Context, g *gateway, id string) (reports.Report, error) {
 		return g.catalog.RestoreReport(ctx, actor(), id)
 	})
 }
 
 func (a *app) reportHold(hold bool) *cobra.Command {
-	cmd := &cobra.Command{Use: "hold REPORT…", Short: "put reports on legal hold: no purge, no removal"}
+	cmd := &cobra.Command{
+		Use: "hold REPORT…", Short: "put reports on legal hold: no purge, no removal",
+		Long: `A report on hold outlives its retention, and nobody can remove or replace it, until
+"sealdrop report unhold" lifts the hold.`,
+		Example: "  sealdrop report hold vcceyxy4bglxacmzv7rxtvldcq",
+	}
 	if !hold {
-		cmd = &cobra.Command{Use: "unhold REPORT…", Short: "lift the legal hold of reports"}
+		cmd = &cobra.Command{
+			Use: "unhold REPORT…", Short: "lift the legal hold of reports",
+			Long:    "Retention applies to the report again: if it is past its time, the next sweep takes it.",
+			Example: "  sealdrop report unhold vcceyxy4bglxacmzv7rxtvldcq",
+		}
 	}
 	return a.changeReport(cmd, func(ctx context.Context, g *gateway, id string) (reports.Report, error) {
 		return g.catalog.SetLegalHold(ctx, actor(), id, hold)

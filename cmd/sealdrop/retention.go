@@ -31,6 +31,9 @@ func (a *app) retentionPlan() *cobra.Command {
 	cmd.Flags().StringVar(&at, "at", "", "look ahead to a `time` (2027-03-01, 2027-03-01T12:00:00Z) or by a duration (14d)")
 	cmd.Flags().IntVar(&limit, "limit", 50, "how many reports to list at most; 0 for all")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if limit < 0 {
+			return usagef(cmd, "--limit is %d; it can be 0 or more", limit)
+		}
 		when, err := timeArg(at, now())
 		if err != nil {
 			return usagef(cmd, "--at: %w", err)
@@ -57,7 +60,7 @@ func (a *app) plan(ctx context.Context, g *gateway, when time.Time, limit int) e
 	out.Due, out.Files = counts.Due, counts.Files
 	if err := g.sweeper.Check(ctx, now()); err != nil {
 		out.Refused = err.Error()
-		a.complain(err)
+		a.complain("warning", err)
 	}
 	var after *reports.Report
 	for limit == 0 || len(out.Reports) < limit {
@@ -95,7 +98,8 @@ func (a *app) retentionRun() *cobra.Command {
 		Long: `Purges what is due, and collects the blobs whose grace is over. A sweep that looks as
 if the clock were wrong (too large a share at once, or too long since the last one)
 is refused, and --confirm lets it go.`,
-		Args: arguments(),
+		Example: "  sealdrop retention plan\n  sealdrop retention run",
+		Args:    arguments(),
 	}
 	cmd.Flags().BoolVar(&confirm, "confirm", false, "the clock is right: purge what is due, however much it is")
 	cmd.RunE = a.withGateway(func(ctx context.Context, g *gateway, _ []string) error {
@@ -106,7 +110,7 @@ is refused, and --confirm lets it go.`,
 		return a.show(done, func(w io.Writer) {
 			row(w, "purged", done.Purged)
 			row(w, "blobs deleted", done.Blobs)
-			row(w, "orphans deleted", done.Orphans)
+			row(w, "orphans found", done.Orphans)
 			row(w, "interrupted uploads dropped", done.Interrupted)
 		})
 	})

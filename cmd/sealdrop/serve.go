@@ -75,7 +75,7 @@ func lockData(data string) (io.Closer, error) {
 	}
 	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		return nil, errors.Join(&dataError{
+		return nil, errors.Join(&advisedError{
 			err:    fmt.Errorf("another `sealdrop serve` runs on %s", data),
 			advice: "find it with `fuser " + path + "`",
 		}, f.Close())
@@ -111,7 +111,10 @@ func (a *app) serve(ctx context.Context, g *gateway) (err error) {
 	tasks.Go(func() { g.gate.Run(background) })
 	tasks.Go(func() { g.sweeper.Run(background) })
 	tasks.Go(func() { g.runReleases(background) })
-	tasks.Go(func() { a.runReloads(background, g) })
+	hups := make(chan os.Signal, 1)
+	signal.Notify(hups, syscall.SIGHUP) // before anybody can know that the gateway runs
+	defer signal.Stop(hups)
+	tasks.Go(func() { a.runReloads(background, g, hups) })
 
 	failed := make(chan error, len(listeners))
 	for _, l := range listeners {
@@ -149,10 +152,7 @@ func (g *gateway) applyDeclared(ctx context.Context, cfg *config.Config) error {
 }
 
 // runReloads applies the declared clients again at each SIGHUP.
-func (a *app) runReloads(ctx context.Context, g *gateway) {
-	hups := make(chan os.Signal, 1)
-	signal.Notify(hups, syscall.SIGHUP)
-	defer signal.Stop(hups)
+func (a *app) runReloads(ctx context.Context, g *gateway, hups <-chan os.Signal) {
 	for {
 		select {
 		case <-ctx.Done():

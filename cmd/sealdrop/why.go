@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sealdrop/sealdrop/keys"
+	"github.com/sealdrop/sealdrop/keys/sshkey"
 	"github.com/sealdrop/sealdrop/reports"
 	"github.com/sealdrop/sealdrop/server/access"
 )
@@ -34,9 +36,16 @@ registered. Exit status 1 means that the client does not get in.`,
 		if err != nil {
 			return usagef(cmd, "--from: %q is not an IP address", from)
 		}
+		if client == "" {
+			return usagef(cmd, "--client is empty")
+		}
 		return a.withGateway(func(ctx context.Context, g *gateway, _ []string) error {
-			attempt := access.Attempt{Protocol: "sftp", Address: addr, User: client}
-			if attempt.Offered, err = a.offeredKeys(ctx, g, client, key); err != nil {
+			attempt := access.Attempt{Protocol: "sftp", Address: addr.WithZone(""), User: client, Failure: access.KeyUnknown}
+			attempt.Offered, err = a.offeredKeys(ctx, g, client, key)
+			if weak := new(sshkey.WeakKeyError); errors.As(err, &weak) {
+				attempt.Failure, attempt.Detail, err = access.KeyTooWeak, weak.Error(), nil
+			}
+			if err != nil {
 				return err
 			}
 			d, err := explainBest(ctx, g.gate, attempt)
@@ -65,7 +74,10 @@ func (a *app) offeredKeys(ctx context.Context, g *gateway, client, file string) 
 		}
 		for _, k := range list {
 			if k.Kind != keys.SSH {
-				return nil, fmt.Errorf("%s: this is a PGP key; a client logs in with an SSH key", file)
+				return nil, &advisedError{
+					err:    fmt.Errorf("%s: this is a PGP key; a client logs in with an SSH key", file),
+					advice: "give the public half of its SSH key, such as id_ed25519.pub, or leave --key out",
+				}
 			}
 			offered = append(offered, access.Key{Fingerprint: k.Fingerprint, Algorithm: k.Algorithm})
 		}
@@ -92,9 +104,9 @@ func (a *app) offeredKeys(ctx context.Context, g *gateway, client, file string) 
 func explainBest(ctx context.Context, gate *access.Gate, attempt access.Attempt) (access.Decision, error) {
 	offered := attempt.Offered
 	if len(offered) == 0 {
-		attempt.Failure = access.KeyUnknown
 		return gate.Explain(ctx, attempt)
 	}
+	attempt.Failure = ""
 	var best access.Decision
 	for _, k := range slices.Backward(offered) {
 		attempt.Proved, attempt.Offered = &k, []access.Key{k}

@@ -20,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -131,19 +132,23 @@ const page = 1000
 // still contain.
 func Verify(ctx context.Context, q *query.Queries, expect Head) (Head, error) {
 	var head Head
+	after := int64(math.MinInt64) // a forged record may stand before the first
 	for {
-		rows, err := q.ListAudit(ctx, query.ListAuditParams{After: head.Seq, N: page})
+		rows, err := q.ListAudit(ctx, query.ListAuditParams{After: after, N: page})
 		if err != nil {
 			return head, fmt.Errorf("reading the audit: %w", err)
 		}
 		for _, row := range rows {
+			if row.Seq <= head.Seq {
+				return head, &BrokenError{Seq: row.Seq, Reason: "it stands before the beginning of the chain"}
+			}
 			if row.Seq != head.Seq+1 {
 				return head, &BrokenError{Seq: head.Seq + 1, Reason: fmt.Sprintf("it is missing; the next one is %d", row.Seq)}
 			}
 			if row.Hash != chain(head.Hash, row) {
 				return head, &BrokenError{Seq: row.Seq, Reason: "its content or the record before it was changed"}
 			}
-			head = Head{Seq: row.Seq, Hash: row.Hash}
+			head, after = Head{Seq: row.Seq, Hash: row.Hash}, row.Seq
 			if expect.Seq == head.Seq && expect.Hash != head.Hash {
 				return head, &BrokenError{Seq: row.Seq, Reason: "its hash is not the one noted earlier; the chain was rewritten"}
 			}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"syscall"
 
 	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // the database/sql driver named "sqlite"
@@ -49,7 +50,7 @@ func Open(ctx context.Context, dir string) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := migrate(ctx, writer); err != nil {
+	if err := migrateAlone(ctx, dir, writer); err != nil {
 		writer.Close()
 		return nil, explain(fmt.Errorf("opening the catalog %s: %w", path, err))
 	}
@@ -69,11 +70,13 @@ func Open(ctx context.Context, dir string) (*DB, error) {
 // ensurePrivate creates the file with mode 0600 before SQLite would create it
 // with the umask's. The journal files take the database's mode.
 func ensurePrivate(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("the data folder %s is not there: %w", filepath.Dir(path), err)
-		}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return nil // opening and closing it would drop the locks that SQLite may hold
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("the data folder %s is not there: %w", filepath.Dir(path), err)
+	case err != nil:
 		return fmt.Errorf("opening the catalog: %w", err)
 	}
 	return f.Close()
@@ -90,6 +93,21 @@ func connect(path, extra string, conns int) (*sql.DB, error) {
 	pool.SetMaxOpenConns(conns)
 	pool.SetMaxIdleConns(conns)
 	return pool, nil
+}
+
+// migrateAlone keeps the first start of two programs at once (the gateway, and a
+// command beside it) from creating the same tables twice. The lock is the
+// system's own on the open folder, and goes with the process.
+func migrateAlone(ctx context.Context, dir string, db *sql.DB) error {
+	folder, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer folder.Close() // and with it the lock
+	if err := syscall.Flock(int(folder.Fd()), syscall.LOCK_EX); err != nil {
+		return fmt.Errorf("locking %s: %w", dir, err)
+	}
+	return migrate(ctx, db)
 }
 
 func migrate(ctx context.Context, db *sql.DB) error {

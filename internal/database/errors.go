@@ -58,6 +58,9 @@ func explain(err error) error {
 	if !errors.As(err, &engine) {
 		return err
 	}
+	if engine.Code() == sqlite3.SQLITE_IOERR_SHMSIZE { // a full disk, by another name
+		return fmt.Errorf("%w: %w", ErrFull, err)
+	}
 	switch engine.Code() & 0xff {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		return &Error{
@@ -71,6 +74,11 @@ func explain(err error) error {
 		}
 	case sqlite3.SQLITE_FULL:
 		return fmt.Errorf("%w: %w", ErrFull, err)
+	case sqlite3.SQLITE_IOERR:
+		return &Error{
+			Message: "the catalog's disk fails", Err: err,
+			Advice: "look whether it is full (`df -h`) and at what the kernel says of it (`dmesg`)",
+		}
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
 		return &Error{
 			Message: "the catalog can't be written", Err: err,

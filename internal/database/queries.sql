@@ -152,7 +152,7 @@ DELETE FROM entries WHERE id = @id;
 
 -- name: DeleteEmptyRemovedFolders :execrows
 DELETE FROM entries WHERE kind = 'folder' AND state = 'removed'
-  AND NOT EXISTS (SELECT 1 FROM entries AS child WHERE child.parent_id = entries.id);
+  AND NOT EXISTS (SELECT 1 FROM entries AS child WHERE child.parent_id = entries.id AND child.parent_id <> '');
 
 -- name: SetExpires :exec
 UPDATE entries SET expires_at = @expires_at WHERE id = @id;
@@ -185,6 +185,9 @@ SELECT * FROM sources WHERE client_id = @client_id AND source = @source;
 
 -- name: DeleteSource :exec
 DELETE FROM sources WHERE client_id = @client_id AND source = @source;
+
+-- name: DeleteClientSources :exec
+DELETE FROM sources WHERE client_id = @client_id;
 
 -- name: ForgetSources :execrows
 DELETE FROM sources WHERE at < @before

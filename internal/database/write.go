@@ -3,8 +3,11 @@ package database
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"runtime/debug"
+
+	"modernc.org/sqlite"
 
 	"github.com/sealdrop/sealdrop/internal/database/query"
 )
@@ -120,6 +123,13 @@ func runOne(ctx context.Context, tx *sql.Tx, j *job) error {
 	j.err = guard(func() error { return j.fn(&Tx{Queries: query.New(tx), ctx: ctx}) })
 	if j.err != nil {
 		if _, err := tx.ExecContext(ctx, "ROLLBACK TO job"); err != nil {
+			// The engine gave the whole transaction up, as it does when the disk is
+			// full. Why, its first error tells the others; a caller's own error is
+			// nobody else's.
+			var engine *sqlite.Error
+			if errors.As(j.err, &engine) {
+				return engine
+			}
 			return err
 		}
 	}

@@ -44,6 +44,9 @@ func (c *Catalog) Upload(ctx context.Context, u Upload) error {
 		if err := c.dropPartial(tx, u.Client, u.Name, u.Blob); err != nil {
 			return err
 		}
+		if err := c.claim(tx, u.Blob); err != nil {
+			return err
+		}
 		id, now := id.New(), c.now().UTC()
 		err = tx.InsertEntry(tx.Context(), query.InsertEntryParams{
 			ID: id, ClientID: u.Client.String(), ParentID: parent, Name: u.Name.Base(),
@@ -78,7 +81,8 @@ func (c *Catalog) clear(tx *database.Tx, actor string, client reports.ClientID, 
 	return c.hide(tx, actor, row, name, why)
 }
 
-// Remove hides a file from its client.
+// Remove hides a file from its client, and lets go of an interrupted upload that
+// would show under the name instead.
 func (c *Catalog) Remove(ctx context.Context, actor string, client reports.ClientID, name reports.Name) error {
 	return c.write(ctx, func(tx *database.Tx) error {
 		row, err := find(tx.Context(), tx.Queries, client, name)
@@ -88,7 +92,10 @@ func (c *Catalog) Remove(ctx context.Context, actor string, client reports.Clien
 		if reports.Kind(row.Kind) == reports.KindFolder {
 			return fmt.Errorf("%s: %w", name, reports.ErrIsFolder)
 		}
-		return c.hide(tx, actor, row, name, "removed")
+		if err := c.hide(tx, actor, row, name, "removed"); err != nil {
+			return err
+		}
+		return c.dropPartial(tx, client, name, "")
 	})
 }
 

@@ -32,6 +32,9 @@ func (c *Catalog) SavePartial(ctx context.Context, p Partial) error {
 		if err := c.dropPartial(tx, p.Client, p.Name, p.Blob); err != nil {
 			return err
 		}
+		if err := c.claim(tx, p.Blob); err != nil {
+			return err
+		}
 		kept, err := tx.ListClientPartials(tx.Context(), p.Client.String())
 		if err != nil {
 			return err

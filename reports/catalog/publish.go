@@ -132,6 +132,9 @@ func (c *Catalog) insertReport(tx *database.Tx, id string, now time.Time, p Publ
 		}
 		e.Name = name.Base()
 	}
+	if err := c.claim(tx, p.Blob); err != nil {
+		return reports.Report{}, err
+	}
 	if err := tx.InsertEntry(tx.Context(), e); err != nil {
 		return reports.Report{}, fmt.Errorf("publishing %s: %w", name, err)
 	}
@@ -196,6 +199,16 @@ func (c *Catalog) discard(tx *database.Tx, blob string) error {
 	return nil
 }
 
+// claim keeps a blob that a row is about to show from the garbage collection,
+// which may have taken it for an orphan while it was written: see
+// [Catalog.Disown].
+func (c *Catalog) claim(tx *database.Tx, blob string) error {
+	if err := tx.DeleteGarbage(tx.Context(), blob); err != nil {
+		return fmt.Errorf("claiming a blob: %w", err)
+	}
+	return nil
+}
+
 // HeldReports returns up to limit held reports of a client, those whose id
 // comes after the given one.
 func (c *Catalog) HeldReports(ctx context.Context, client reports.ClientID, after string, limit int) ([]reports.Report, error) {
@@ -252,6 +265,9 @@ func (c *Catalog) Release(ctx context.Context, rel Released) (r reports.Report, 
 		now := c.now().UTC()
 		name, err := c.makeRoom(tx, rel.Actor, held.Client, root, held.Name, false)
 		if err != nil {
+			return err
+		}
+		if err := c.claim(tx, rel.Blob); err != nil {
 			return err
 		}
 		err = tx.ReleaseEntry(tx.Context(), query.ReleaseEntryParams{

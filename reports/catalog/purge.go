@@ -125,6 +125,34 @@ func (c *Catalog) BlobKnown(ctx context.Context, blob string) (bool, error) {
 	return known != 0, nil
 }
 
+// Disown hands those of the blobs that no row knows to the garbage collection,
+// and returns how many. They are not deleted at once, because one may be an
+// upload that was resumed, or stood still, for longer than expected: when it
+// is committed after all, that takes it back.
+func (c *Catalog) Disown(ctx context.Context, blobs []string) (int, error) {
+	n := 0
+	err := c.write(ctx, func(tx *database.Tx) error {
+		for _, blob := range blobs {
+			known, err := tx.BlobKnown(tx.Context(), blob)
+			if err != nil {
+				return fmt.Errorf("looking for the owner of a blob: %w", err)
+			}
+			if known != 0 {
+				continue
+			}
+			if err := c.discard(tx, blob); err != nil {
+				return err
+			}
+			n++
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
+}
+
 // Tidy drops folders that were removed and hold nothing restorable any more,
 // and deliveries that were remembered since before a time and whose report is
 // gone.

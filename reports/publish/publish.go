@@ -87,6 +87,10 @@ type Outcome struct {
 // report is durable. When it returns an error there is no trace of the report,
 // except for one that is [database.ErrUnknownOutcome].
 func (p *Publisher) Publish(ctx context.Context, d Delivery, r io.Reader) (Outcome, error) {
+	// A name with folders, or none, is no report's.
+	if _, err := reports.ParseSegment(d.Name.String()); err != nil {
+		return Outcome{}, err
+	}
 	name, err := reports.ParseSegment(d.Name.String() + Suffix)
 	if err != nil {
 		return Outcome{}, err

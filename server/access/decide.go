@@ -61,6 +61,16 @@ func (d Decision) Allowed() bool { return d.Reason == Allowed }
 // Faults on the client's own side come before what an operator can mend: an
 // unknown user before its address, the address before its key.
 func (g *Gate) Explain(ctx context.Context, a Attempt) (Decision, error) {
+	until, err := g.bannedUntil(ctx, a.Address.Unmap())
+	if err != nil {
+		return Decision{}, err
+	}
+	return g.judge(ctx, a, until)
+}
+
+// judge is [Gate.Explain] for an address that is locked out until a time, the
+// zero time if it is not.
+func (g *Gate) judge(ctx context.Context, a Attempt, banned time.Time) (Decision, error) {
 	a.Address = a.Address.Unmap()
 	f := facts{user: printable(a.User), address: a.Address.String(), detail: printable(a.Detail)}
 	presented := a.Offered
@@ -78,12 +88,8 @@ func (g *Gate) Explain(ctx context.Context, a Attempt) (Decision, error) {
 		return d, nil
 	}
 
-	until, err := g.bannedUntil(ctx, a.Address)
-	if err != nil {
-		return d, err
-	}
-	if !until.IsZero() {
-		f.when = until
+	if !banned.IsZero() {
+		f.when = banned
 		return conclude(TooManyAttempts)
 	}
 	if a.Failure == NoCommonAlgorithm || a.User == "" {
@@ -103,7 +109,7 @@ func (g *Gate) Explain(ctx context.Context, a Attempt) (Decision, error) {
 		return conclude(ClientDisabled)
 	case !allows(d.client, a.Address):
 		return conclude(AddressNotAllowed)
-	case a.Proved == nil && a.Failure != "" && (len(presented) == 0 || a.Failure == SignatureInvalid || a.Failure == AlgorithmRefused):
+	case a.Proved == nil && a.Failure != "" && (len(presented) == 0 || aboutKeys(a.Failure)):
 		return conclude(a.Failure)
 	case found.key == nil:
 		return conclude(KeyUnknown)
@@ -115,6 +121,12 @@ func (g *Gate) Explain(ctx context.Context, a Attempt) (Decision, error) {
 		reason = failureOr(a.Failure, SignatureInvalid)
 	}
 	return conclude(reason)
+}
+
+// aboutKeys reports whether a failure says more about the keys that were offered
+// than that none of them is registered.
+func aboutKeys(r Reason) bool {
+	return r == SignatureInvalid || r == AlgorithmRefused || r == KeyTooWeak
 }
 
 func failureOr(failure, otherwise Reason) Reason {

@@ -70,6 +70,17 @@ func (r *refusals) take(now time.Time) map[refusal]repeats {
 	return over
 }
 
+// giveBack adds counts that could not be recorded to what is counted now.
+func (r *refusals) giveBack(kind refusal, seen repeats) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if current := r.seen[kind]; current != nil {
+		// What was recorded meanwhile as the first of its kind is not in it.
+		seen.more += current.more
+	}
+	r.seen[kind] = &seen
+}
+
 // flushRefusals records the counts whose window is over, as of now.
 func (g *Gate) flushRefusals(ctx context.Context, now time.Time) error {
 	var errs []error
@@ -78,10 +89,14 @@ func (g *Gate) flushRefusals(ctx context.Context, now time.Time) error {
 			continue
 		}
 		g.Log.Warn("login refused again", "reason", kind.reason, "client", kind.client, "address", kind.bucket, "times", seen.more)
-		errs = append(errs, g.recordRefusal(ctx, Decision{Client: kind.client}, map[string]string{
+		err := g.recordRefusal(ctx, Decision{Client: kind.client}, map[string]string{
 			"reason": string(kind.reason), "address": kind.bucket, "times": strconv.Itoa(seen.more),
 			"since": seen.since.UTC().Format(time.RFC3339),
-		}))
+		})
+		if err != nil {
+			g.refusals.giveBack(kind, seen)
+			errs = append(errs, err)
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -64,6 +64,7 @@ type Session struct {
 	attempt Attempt
 	end     func(reason string)
 	once    sync.Once
+	ended   bool // by the gate; guarded by its mu
 }
 
 // Close tells the gate that the session is over. It may be called again.

@@ -164,23 +164,30 @@ func (g *Gate) Run(ctx context.Context) {
 
 // review judges every session anew and ends those that are no longer allowed. A
 // session that can't be judged is left alone: a catalog that is locked for a
-// moment must not throw everybody out.
+// moment must not throw everybody out. That its address was locked out since
+// neither ends a session nor keeps it from being judged: failed logins from
+// beside it must not shield one whose key was revoked.
 func (g *Gate) review(ctx context.Context) {
 	g.mu.Lock()
 	sessions := make([]*Session, 0, len(g.sessions))
 	for s := range g.sessions {
-		sessions = append(sessions, s)
+		if !s.ended {
+			sessions = append(sessions, s)
+		}
 	}
 	g.mu.Unlock()
 	for _, s := range sessions {
-		d, err := g.Explain(ctx, s.attempt)
+		d, err := g.judge(ctx, s.attempt, time.Time{})
 		if err != nil {
 			g.Log.Error("a session could not be judged", "client", s.Client.ID, "error", err)
 			continue
 		}
-		if d.Allowed() || d.Reason == TooManyAttempts {
+		if d.Allowed() {
 			continue
 		}
+		g.mu.Lock()
+		s.ended = true
+		g.mu.Unlock()
 		g.Log.Warn("session ended", "client", s.Client.ID, "address", s.Address, "reason", d.Reason, "what", d.What)
 		s.end(string(d.Reason))
 		err = g.DB.Write(ctx, func(tx *database.Tx) error {

@@ -38,6 +38,8 @@ func (d *digest) wrote(p []byte, off int64) {
 		d.redo = true
 	case off > d.next:
 		d.early.Add(off, off+int64(len(p)))
+	case d.early.Overlaps(off, off+int64(len(p))):
+		d.redo = true // which of the two came first in the file is not known here
 	default:
 		d.h.Write(p)
 		d.next += int64(len(p))

@@ -57,5 +57,6 @@ func (d *download) Close() error {
 		Report: d.report, Protocol: s.Protocol, Address: s.Address, Fingerprint: s.Fingerprint,
 		Started: d.started, Ended: d.fs.store.Now(), Covered: d.covered, Evidence: "bytes sent and file closed by the client",
 	})
+	d.covered = reports.Coverage{} // the recorder has it now; a read still under way must not write to it
 	return nil
 }

@@ -52,9 +52,9 @@ func (s *Store) Folder(session Session) *FS {
 
 func (f *FS) actor() string { return "client:" + f.session.Client.String() }
 
-// Stat returns what a name stands for. Of an upload that is open in this
-// session, or was cut off earlier, it tells the size so far, unless a whole file
-// has the name.
+// Stat returns what a name stands for. Of an upload that is open in this session
+// it tells the size so far; of one that was cut off earlier too, unless a whole
+// file has the name.
 func (f *FS) Stat(ctx context.Context, name reports.Name) (Entry, error) {
 	if u := f.upload(name); u != nil {
 		return Entry{Name: name, Size: u.Size(), ModTime: u.modified()}, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
 	"time"
 
@@ -25,6 +26,7 @@ type upload struct {
 	digest *digest
 	mtime  time.Time
 	err    error // why the transfer did not end well
+	closed bool
 }
 
 func (u *upload) open(w *blob.Writer) {
@@ -85,12 +87,17 @@ func (u *upload) TransferError(err error) {
 	}
 }
 
-// Close publishes the upload, or keeps it aside if the transfer failed.
+// Close publishes the upload, or keeps it aside if the transfer failed. A second
+// Close is an error and does nothing: it must not touch a blob that is shown.
 func (u *upload) Close() error {
-	defer u.fs.forget(u)
 	u.mu.Lock()
-	failed := u.err
+	failed, again := u.err, u.closed
+	u.closed = true
 	u.mu.Unlock()
+	if again {
+		return fmt.Errorf("closing %s: %w", u.name, fs.ErrClosed)
+	}
+	defer u.fs.forget(u)
 	// The client may be gone by now; what it is told, or what it may resume
 	// from, must not depend on that.
 	ctx := context.Background()

@@ -176,9 +176,18 @@ func (q *Queries) DeleteClientEntries(ctx context.Context, clientID string) erro
 	return err
 }
 
+const deleteClientSources = `-- name: DeleteClientSources :exec
+DELETE FROM sources WHERE client_id = $1
+`
+
+func (q *Queries) DeleteClientSources(ctx context.Context, clientID string) error {
+	_, err := q.db.ExecContext(ctx, deleteClientSources, clientID)
+	return err
+}
+
 const deleteEmptyRemovedFolders = `-- name: DeleteEmptyRemovedFolders :execrows
 DELETE FROM entries WHERE kind = 'folder' AND state = 'removed'
-  AND NOT EXISTS (SELECT 1 FROM entries AS child WHERE child.parent_id = entries.id)
+  AND NOT EXISTS (SELECT 1 FROM entries AS child WHERE child.parent_id = entries.id AND child.parent_id <> '')
 `
 
 func (q *Queries) DeleteEmptyRemovedFolders(ctx context.Context) (int64, error) {
