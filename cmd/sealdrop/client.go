@@ -113,19 +113,9 @@ within two seconds. A new retention holds for what is published from now on.`,
 		if err != nil {
 			return err
 		}
-		var change keys.Change
-		if cmd.Flags().Changed("name") {
-			if name, err = nameArg(cmd, name); err != nil {
-				return err
-			}
-			change.Name = &name
-		}
-		if cmd.Flags().Changed("retention") {
-			kept, err := durationArg(cmd, "retention", retention)
-			if err != nil {
-				return err
-			}
-			change.Retention = &kept
+		change, err := changeFlags(cmd, name, retention)
+		if err != nil {
+			return err
 		}
 		var lists [3][]netip.Prefix
 		for i, list := range [][]string{allow, add, remove} {
@@ -155,6 +145,24 @@ within two seconds. A new retention holds for what is published from now on.`,
 		})(cmd, args)
 	}
 	return a.outputFlag(cmd)
+}
+
+// changeFlags is the change that --name and --retention ask for, if they are given.
+func changeFlags(cmd *cobra.Command, name, retention string) (change keys.Change, err error) {
+	if cmd.Flags().Changed("name") {
+		if name, err = nameArg(cmd, name); err != nil {
+			return change, err
+		}
+		change.Name = &name
+	}
+	if cmd.Flags().Changed("retention") {
+		kept, err := durationArg(cmd, "retention", retention)
+		if err != nil {
+			return change, err
+		}
+		change.Retention = &kept
+	}
+	return change, nil
 }
 
 // editNetworks adds and takes away networks. One that is to be taken away must

@@ -242,7 +242,14 @@ type listenError struct {
 	err     error
 }
 
-func (e *listenError) Error() string { return fmt.Sprintf("listening on %s: %v", e.address, e.err) }
+func (e *listenError) Error() string {
+	err := e.err
+	if op := new(net.OpError); errors.As(err, &op) {
+		err = op.Err // without the address, which would be there twice
+	}
+	return fmt.Sprintf("listening on %s: %v", e.address, err)
+}
+
 func (e *listenError) Unwrap() error { return e.err }
 
 func (e *listenError) Hint() string {

@@ -153,23 +153,50 @@ func (c *Catalog) insertReport(tx *database.Tx, id string, now time.Time, p Publ
 }
 
 // makeRoom returns the name under which a new file can stand in a folder. Where
-// the name is taken it is the next free version of it, or, with replace, the
-// name itself after what has it was hidden.
+// the name is taken it is a version of it, or, with replace, the name itself
+// after what has it was hidden.
 func (c *Catalog) makeRoom(tx *database.Tx, actor string, client reports.ClientID, parent string, name reports.Name, replace bool) (reports.Name, error) {
-	candidate := name
-	for k := 2; ; k++ {
-		row, err := child(tx.Context(), tx.Queries, client, parent, candidate)
+	row, err := child(tx.Context(), tx.Queries, client, parent, name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return name, nil
+	case err != nil:
+		return name, err
+	case replace && reports.Kind(row.Kind) != reports.KindFolder:
+		return name, c.hide(tx, actor, row, name, "replaced")
+	}
+	return freeVersion(tx, client, parent, name)
+}
+
+// freeVersion returns a version of a taken name that is free, and whose
+// predecessor is taken. A report that is delivered under one name every hour has
+// thousands of versions, so it doubles its steps to find a free one, and then
+// halves the distance.
+func freeVersion(tx *database.Tx, client reports.ClientID, parent string, name reports.Name) (reports.Name, error) {
+	isFree := func(k int) (bool, error) {
+		_, err := child(tx.Context(), tx.Queries, client, parent, name.Version(k))
 		if errors.Is(err, fs.ErrNotExist) {
-			return candidate, nil
+			return true, nil
 		}
+		return false, err
+	}
+	taken, free := 1, 0
+	for free == 0 || free-taken > 1 {
+		k := 2 * taken
+		if free != 0 {
+			k = (taken + free) / 2
+		}
+		ok, err := isFree(k)
 		if err != nil {
 			return name, err
 		}
-		if replace && reports.Kind(row.Kind) != reports.KindFolder {
-			return name, c.hide(tx, actor, row, name, "replaced")
+		if ok {
+			free = k
+		} else {
+			taken = k
 		}
-		candidate = name.Version(k)
 	}
+	return name.Version(free), nil
 }
 
 // hide takes a file out of its client's sight. It can be restored.
