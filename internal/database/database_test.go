@@ -481,7 +481,8 @@ func TestFirstStartOfSeveralProcessesAtOnce(t *testing.T) {
 func TestMicros(t *testing.T) {
 	t.Parallel()
 	for _, want := range []time.Time{
-		{}, time.UnixMicro(1).UTC(), time.UnixMicro(-1).UTC(),
+		{},
+		time.UnixMicro(1).UTC(), time.UnixMicro(-1).UTC(),
 		time.Date(2026, 11, 21, 12, 0, 0, 123456000, time.UTC), time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC),
 	} {
 		if got := database.Time(database.Micros(want)); !got.Equal(want) || got.IsZero() != want.IsZero() {
