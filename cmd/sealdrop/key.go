@@ -118,7 +118,7 @@ func (a *app) showImported(imported []keys.Imported, released int) error {
 			row(w, v.Action, v.Kind, v.Fingerprint, v.Algorithm, v.Label, stampOf(v.Expires))
 		}
 		if released > 0 {
-			row(w, fmt.Sprintf("%d held reports were released", released))
+			row(w, fmt.Sprintf("held reports released: %d", released))
 		}
 	})
 }
