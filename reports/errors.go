@@ -19,6 +19,9 @@ var (
 	ErrNotEmpty = errors.New("folder is not empty")
 	// ErrBusy: the name is being written by another session.
 	ErrBusy = errors.New("name is being written by another session")
+	// ErrNotResumable: an upload over a file was cut off, and can only be made
+	// anew.
+	ErrNotResumable = errors.New("an upload of this name was cut off; upload the whole file again")
 	// ErrOnHold: the report is under a legal hold.
 	ErrOnHold = errors.New("report is on legal hold")
 	// ErrNoSpace: the gateway's disk has no room left.

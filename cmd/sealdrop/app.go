@@ -52,16 +52,35 @@ func (a *app) execute(ctx context.Context, args []string) int {
 var errReported = errors.New("reported")
 
 // complain prints an error, or a warning, in the two kinds of lines that every
-// command uses.
+// command uses. Of errors that were joined, each is printed with its own hint.
 func (a *app) complain(kind string, err error) {
-	for line := range strings.SplitSeq(strings.TrimRight(err.Error(), "\n"), "\n") {
-		fmt.Fprintln(a.err, kind+":", line)
-	}
-	if h := hint(err); h != "" {
-		for line := range strings.SplitSeq(strings.TrimRight(h, "\n"), "\n") {
-			fmt.Fprintln(a.err, "hint:", line)
+	for _, one := range split(err) {
+		for line := range strings.SplitSeq(strings.TrimRight(one.Error(), "\n"), "\n") {
+			fmt.Fprintln(a.err, kind+":", line)
+		}
+		if h := hint(one); h != "" {
+			for line := range strings.SplitSeq(strings.TrimRight(h, "\n"), "\n") {
+				fmt.Fprintln(a.err, "hint:", line)
+			}
 		}
 	}
+}
+
+// split takes apart what errors.Join has joined, which has no text of its own,
+// and leaves alone what only wraps several errors.
+func split(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var list []error
+	for _, e := range joined.Unwrap() {
+		list = append(list, split(e)...)
+	}
+	if errors.Join(list...).Error() != err.Error() {
+		return []error{err}
+	}
+	return list
 }
 
 // hint finds the advice that goes with an error.

@@ -71,7 +71,7 @@ func (a *app) readKeys(files []string) ([]keys.Public, error) {
 	for _, file := range files {
 		found, err := a.readKeyFile(file)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", file, err))
+			errs = append(errs, err)
 			continue
 		}
 		list = append(list, found...)
@@ -79,6 +79,7 @@ func (a *app) readKeys(files []string) ([]keys.Public, error) {
 	return list, errors.Join(errs...)
 }
 
+// readKeyFile reads the keys in a file. Its errors name the file.
 func (a *app) readKeyFile(file string) ([]keys.Public, error) {
 	var data []byte
 	var err error
@@ -90,7 +91,11 @@ func (a *app) readKeyFile(file string) ([]keys.Public, error) {
 	if err != nil {
 		return nil, err
 	}
-	return keys.Read(data, now())
+	found, err := keys.Read(data, now())
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return found, nil
 }
 
 // release lets go of what was held for want of a certificate.

@@ -70,7 +70,7 @@ func (a *app) offeredKeys(ctx context.Context, g *gateway, client, file string) 
 	if file != "" {
 		list, err := a.readKeyFile(file)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", file, err)
+			return nil, err
 		}
 		for _, k := range list {
 			if k.Kind != keys.SSH {

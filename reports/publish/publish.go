@@ -105,7 +105,7 @@ func (p *Publisher) Publish(ctx context.Context, d Delivery, r io.Reader) (Outco
 	}
 	sealed, err := p.seal(ctx, d, recipients, r)
 	if err != nil {
-		return Outcome{}, fmt.Errorf("sealing %s: %w", d.Name, err)
+		return Outcome{}, err
 	}
 	report, known, err := p.Catalog.Publish(ctx, catalog.Publication{
 		Client: d.Client, Name: name, Blob: sealed.blob, Size: sealed.size, SHA256: sealed.sha256, PlainSize: sealed.plainSize,
@@ -115,6 +115,15 @@ func (p *Publisher) Publish(ctx context.Context, d Delivery, r io.Reader) (Outco
 	if err != nil {
 		p.drop(sealed.blob, err)
 		return Outcome{}, err
+	}
+	if held != nil && report.State == reports.Held {
+		// A key may have come while the report was being sealed to the hold key.
+		if _, err := p.Release(ctx, d.Actor, d.Client, nil); err != nil {
+			p.Log.Warn("held reports could not be released", "client", d.Client, "error", err)
+		}
+		if now, err := p.Catalog.Report(ctx, report.ID); err == nil {
+			report = now
+		}
 	}
 	o := Outcome{Report: report, Known: known}
 	if report.State == reports.Held {

@@ -108,6 +108,7 @@ func (g *Gate) judge(ctx context.Context, a Attempt, banned time.Time) (Decision
 	case d.client.Disabled:
 		return conclude(ClientDisabled)
 	case !allows(d.client, a.Address):
+		f.stranger = !g.Admit(ctx, a.Address)
 		return conclude(AddressNotAllowed)
 	case a.Proved == nil && a.Failure != "" && (len(presented) == 0 || aboutKeys(a.Failure)):
 		return conclude(a.Failure)

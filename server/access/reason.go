@@ -47,6 +47,7 @@ type facts struct {
 	owner         string // the client that the key does belong to
 	when          time.Time
 	detail        string
+	stranger      bool // the address is on nobody's list
 }
 
 // Explanation says what a reason means: what happens, for the operator, and
@@ -70,6 +71,10 @@ func explanation(r Reason, f facts) (what, remedy string) {
 	case ClientDisabled:
 		return fmt.Sprintf("client %s is disabled", f.user), fmt.Sprintf("if it should get in, `sealdrop client enable %s`", f.user)
 	case AddressNotAllowed:
+		if f.stranger {
+			return fmt.Sprintf("client %s may not connect from %s, and nor may anybody else: the connection is closed before it begins", f.user, f.address),
+				fmt.Sprintf("if the address is the client's, `sealdrop client set %s --allow-add %s`", f.user, f.address)
+		}
 		return fmt.Sprintf("client %s may not connect from %s", f.user, f.address),
 			fmt.Sprintf("if the address is the client's, `sealdrop client set %s --allow-add %s`", f.user, f.address)
 	case KeyUnknown:

@@ -160,6 +160,14 @@ func (f *FS) Create(ctx context.Context, name reports.Name, mode CreateMode) (Up
 // stage returns the blob that an upload writes to.
 func (f *FS) stage(ctx context.Context, name reports.Name, mode CreateMode, existing reports.Report, there bool) (*blob.Writer, error) {
 	if mode == Continue && there {
+		// Stat told the whole file's size. If an upload over it was cut off, a
+		// client that resumes would put the new file's end behind the old one's
+		// beginning.
+		if _, found, err := f.store.Catalog.Partial(ctx, f.session.Client, name); err != nil {
+			return nil, err
+		} else if found {
+			return nil, fmt.Errorf("%s: %w", name, reports.ErrNotResumable)
+		}
 		return f.copyOf(existing)
 	}
 	if mode == Continue {

@@ -39,7 +39,8 @@ const (
 	// the new one is closed.
 	Truncate CreateMode = iota
 	// Continue starts from what an interrupted upload of this name left, or from
-	// a copy of the file that has the name, or from nothing.
+	// a copy of the file that has the name, or from nothing. Where there are both
+	// a file and an interrupted upload it fails with [reports.ErrNotResumable].
 	Continue
 	// Exclusive starts from nothing and fails with fs.ErrExist where the name is
 	// taken.

@@ -40,6 +40,7 @@ func statuses() []struct {
 		{reports.ErrIsFolder, status{failure, "is a folder"}},
 		{reports.ErrNotEmpty, status{failure, "the folder is not empty"}},
 		{reports.ErrBusy, status{failure, "the name is being written by another session"}},
+		{reports.ErrNotResumable, status{failure, reports.ErrNotResumable.Error()}},
 		{reports.ErrNoSpace, status{failure, "no space left"}},
 		{fs.ErrInvalid, status{failure, "invalid request"}},
 		{fs.ErrClosed, status{failure, "the file is closed"}},

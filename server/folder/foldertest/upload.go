@@ -179,6 +179,22 @@ func cutOffAgain(t *testing.T, g Gateway) {
 	g.holds(t, f, "a", data)
 }
 
+// resumedOverwriteMixesOldAndNew: a client that resumes measures what it sees,
+// and behind a file that is there it would see the old one's size.
+func resumedOverwriteMixesOldAndNew(t *testing.T, g Gateway) {
+	f := g.Session("one")
+	put(t, f, "a", []byte("old content"))
+	cutOff(t, create(t, f, "a", folder.Truncate), []byte("new"), 0)
+	g.holds(t, f, "a", []byte("old content"))
+	_, err := f.Create(t.Context(), parse(t, "a"), folder.Continue)
+	want(t, "resuming", err, reports.ErrNotResumable)
+	put(t, f, "a", []byte("new content"))
+	g.holds(t, f, "a", []byte("new content"))
+	u := create(t, f, "a", folder.Continue)
+	ok(t, "closing", u.Close())
+	g.holds(t, f, "a", []byte("new content"))
+}
+
 func exclusive(t *testing.T, g Gateway) {
 	f := g.Session("one")
 	u, beside := create(t, f, "a", folder.Exclusive), create(t, g.Session("one"), "a", folder.Exclusive)
