@@ -208,7 +208,7 @@ func wholeStory(t *testing.T, r *run) {
 	r.mustSucceed(t)
 	r.mustSay(
 		t, "makes an SSH key with OpenSSH", "makes an SSH key with PuTTY", "The gateway serves sFTP on port",
-		"is held: client acme has no usable PGP key", "1 held report", "delivered before", "nowhere",
+		"is held: client acme has no usable PGP key", "held reports released: 1", "delivered before", "nowhere",
 		"the same, byte for byte", "Borealis Fund connects from 127.0.0.2", "collected",
 		"cause=address-not-admitted address=127.0.0.9", "Your key is right, but your address 127.0.0.2 is not on the list",
 		"acme@127.0.0.1: Permission denied (publickey).", "key-unknown: the key", `Can't ls: "/borealis" not found`,

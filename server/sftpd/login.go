@@ -129,10 +129,11 @@ func (l *login) verified(meta ssh.ConnMetadata, key ssh.PublicKey, perms *ssh.Pe
 
 // failed sees the tries that never reached the other callbacks: x/crypto refuses
 // an algorithm by itself, and says so only in the error's text.
-func (l *login) failed(_ ssh.ConnMetadata, method string, err error) {
+func (l *login) failed(meta ssh.ConnMetadata, method string, err error) {
 	if err == nil || method != "publickey" {
 		return
 	}
+	l.attempt.User = printable(meta.User(), maxUser)
 	if text := err.Error(); strings.HasPrefix(text, "ssh: algorithm ") || strings.HasPrefix(text, "ssh: public key type ") ||
 		strings.HasPrefix(text, "ssh: signature ") || strings.HasPrefix(text, "ssh: rsa modulus") || strings.HasPrefix(text, "ssh: unknown key algorithm") {
 		l.refuse(AlgorithmRefused, strings.TrimPrefix(text, "ssh: "))

@@ -1,0 +1,225 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sealdrop/sealdrop/keys/pgp"
+)
+
+// binary is the program under test, built once.
+var binary string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "sealdrop-e2e")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binary = filepath.Join(dir, "sealdrop")
+	build := exec.Command("go", "build", "-o", binary, "github.com/sealdrop/sealdrop/cmd/sealdrop")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "building sealdrop: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+// gateway is a running `sealdrop serve`.
+type gateway struct {
+	t    *testing.T
+	dir  string
+	port string
+	log  *lockedBuffer
+}
+
+// start runs a gateway that listens on a free port of the address.
+func start(t *testing.T, address string) *gateway {
+	t.Helper()
+	g := &gateway{t: t, dir: t.TempDir(), log: &lockedBuffer{}}
+	g.sealdrop("init", "--dir", g.dir)
+	cmd := exec.Command(binary, "--config", filepath.Join(g.dir, "config.yaml"), "serve")
+	cmd.Env = append(os.Environ(), "SEALDROP_SFTP_LISTEN="+net.JoinHostPort(address, "0"))
+	cmd.Stderr = g.log
+	// The kernel ends it even if the test is killed.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Logf("the gateway's log:\n%s", g.log)
+		}
+	})
+	listening := regexp.MustCompile(`msg=listening protocol=sftp address=\S*:(\d+)`)
+	eventually(t, "the gateway listens", func() bool {
+		m := listening.FindStringSubmatch(g.log.String())
+		if m != nil {
+			g.port = m[1]
+		}
+		return m != nil
+	})
+	return g
+}
+
+func (g *gateway) sealdrop(args ...string) []byte {
+	g.t.Helper()
+	if args[0] != "init" {
+		args = append([]string{"--config", filepath.Join(g.dir, "config.yaml")}, args...)
+	}
+	return must(g.t, exec.Command(binary, args...))
+}
+
+// client is a client of the gateway, with keys of its own.
+type client struct {
+	g    *gateway
+	id   string
+	home string // the client's own computer
+	key  string // file of its SSH key, in OpenSSH's form; .ppk and .pub beside it
+	pgp  pgp.PrivateKey
+}
+
+func (g *gateway) client(id, keyType, allow string) *client {
+	g.t.Helper()
+	home, err := os.MkdirTemp("/tmp", "e2e") // short: programs keep sockets in it
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.t.Cleanup(func() { _ = os.RemoveAll(home) })
+	c := &client{g: g, id: id, home: home, key: filepath.Join(home, "key")}
+	bits := map[string]string{"rsa": "2048", "ecdsa": "256", "ed25519": "256"}[keyType]
+	must(g.t, exec.Command("ssh-keygen", "-q", "-m", "PEM", "-t", keyType, "-b", bits, "-N", "", "-f", c.key))
+	if c.pgp, err = pgp.GeneratePrivateKey(id, time.Now()); err != nil {
+		g.t.Fatal(err)
+	}
+	cert := c.write("pgp.asc", []byte(c.pgp.Certificate().Armored()))
+	g.sealdrop("client", "add", id, "--allow", allow)
+	g.sealdrop("key", "import", "--client", id, c.key+".pub", cert)
+	return c
+}
+
+// write makes a file on the client's computer.
+func (c *client) write(name string, data []byte) string {
+	c.g.t.Helper()
+	path := filepath.Join(c.home, name)
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		c.g.t.Fatal(err)
+	}
+	return path
+}
+
+// command is a program on the client's computer.
+func (c *client) command(name string, args ...string) *exec.Cmd {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	c.g.t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = c.home
+	cmd.Env = append(os.Environ(), "HOME="+c.home, "LC_ALL=C.UTF-8", "XDG_CONFIG_HOME="+filepath.Join(c.home, ".config"))
+	return cmd
+}
+
+func (c *client) run(stdin, name string, args ...string) string {
+	c.g.t.Helper()
+	cmd := c.command(name, args...)
+	cmd.Stdin = strings.NewReader(stdin)
+	return string(must(c.g.t, cmd))
+}
+
+// openSSH are the options that every one of OpenSSH's programs gets.
+func (c *client) openSSH(more ...string) []string {
+	return append([]string{
+		"-F", "/dev/null", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
+		"-o", "IdentitiesOnly=yes", "-i", c.key, "-P", c.g.port,
+	}, more...)
+}
+
+func (c *client) sftp(batch string) string {
+	c.g.t.Helper()
+	return c.run(batch, "sftp", append(c.openSSH("-b", "-"), c.id+"@127.0.0.1")...)
+}
+
+// file is what the gateway says of one of a client's files.
+type file struct {
+	ID, Name, Kind, State, SHA256 string
+	Size                          int64
+	Modified                      time.Time
+}
+
+// files lists what the gateway knows of the client, by name; what was removed
+// is left out.
+func (c *client) files() map[string]file {
+	c.g.t.Helper()
+	var list []file
+	out := c.g.sealdrop("report", "list", "--client", c.id, "--limit", "0", "-o", "json")
+	if err := json.Unmarshal(out, &list); err != nil {
+		c.g.t.Fatal(err)
+	}
+	byName := map[string]file{}
+	for _, f := range list {
+		if f.State != "removed" {
+			byName[f.Name] = f
+		}
+	}
+	return byName
+}
+
+// lockedBuffer collects a process's output while others read it.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+var _ io.Writer = (*lockedBuffer)(nil)
+
+// must runs a command and returns its standard output.
+func must(t *testing.T, cmd *exec.Cmd) []byte {
+	t.Helper()
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s%s", strings.Join(cmd.Args, " "), err, out, &stderr)
+	}
+	return out
+}
+
+// eventually waits until a condition holds, and fails if it takes half a minute.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		if holds() {
+			return
+		}
+	}
+	t.Fatalf("after half a minute it is not so that %s", what)
+}

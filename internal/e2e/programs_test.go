@@ -1,0 +1,158 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"os/exec"
+	"path"
+	"strings"
+)
+
+func openSSH() program {
+	do := func(format string, args ...any) func(c *client) string {
+		return func(c *client) string { return c.sftp(fmt.Sprintf(format, args...) + "\n") }
+	}
+	return program{
+		name: "openssh", keyType: "rsa",
+		list:      do("ls -la"),
+		get:       func(c *client, remote, local string) { do("get %q %q", remote, local)(c) },
+		put:       func(c *client, local, remote string) { do("put -p %q %q", local, remote)(c) },
+		resumeGet: func(c *client, remote, local string) { do("reget %q %q", remote, local)(c) },
+		resumePut: func(c *client, remote, local string) { do("reput %q %q", local, remote)(c) },
+		rename:    func(c *client, from, to string) { do("rename %q %q", from, to)(c) },
+		mkdir:     func(c *client, name string) { do("mkdir %q\ndf -h", name)(c) },
+		rmdir:     func(c *client, name string) { do("rmdir %q", name)(c) },
+		remove:    func(c *client, name string) { do("rm %q", name)(c) },
+	}
+}
+
+func psftp() program {
+	do := func(c *client, format string, args ...any) string {
+		c.g.t.Helper()
+		if _, err := exec.LookPath("puttygen"); err != nil {
+			c.g.t.Fatal(err)
+		}
+		ppk := c.key + ".ppk"
+		c.run("", "puttygen", c.key, "-O", "private", "-o", ppk)
+		hostKey := strings.Fields(c.run("", "ssh-keygen", "-lf", c.g.dir+"/data/hostkeys/ssh_host_ed25519_key.pub"))[1]
+		batch := c.write("batch", []byte(fmt.Sprintf(format, args...)+"\n"))
+		return c.run("", "psftp", "-batch", "-hostkey", hostKey, "-P", c.g.port, "-i", ppk, "-b", batch, c.id+"@127.0.0.1")
+	}
+	return program{
+		name: "psftp", keyType: "ed25519",
+		list:      func(c *client) string { return do(c, "ls") },
+		get:       func(c *client, remote, local string) { do(c, `get "%s" "%s"`, remote, local) },
+		put:       func(c *client, local, remote string) { do(c, `put "%s" "%s"`, local, remote) },
+		resumeGet: func(c *client, remote, local string) { do(c, `reget "%s" "%s"`, remote, local) },
+		resumePut: func(c *client, remote, local string) { do(c, `reput "%s" "%s"`, local, remote) },
+		rename:    func(c *client, from, to string) { do(c, `mv "%s" "%s"`, from, to) },
+		mkdir:     func(c *client, name string) { do(c, `mkdir "%s"`, name) },
+		rmdir:     func(c *client, name string) { do(c, `rmdir "%s"`, name) },
+		remove:    func(c *client, name string) { do(c, `rm "%s"`, name) },
+	}
+}
+
+func lftp() program {
+	do := func(c *client, format string, args ...any) string {
+		c.g.t.Helper()
+		ssh := fmt.Sprintf("ssh -a -x -F /dev/null -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o IdentitiesOnly=yes -i %s", c.key)
+		script := fmt.Sprintf("set cmd:fail-exit yes; set net:max-retries 1; set sftp:connect-program %q; open -u %s,x -p %s sftp://127.0.0.1; ", ssh, c.id, c.g.port)
+		return c.run("", "lftp", "-c", script+fmt.Sprintf(format, args...))
+	}
+	return program{
+		name: "lftp", keyType: "ecdsa",
+		list:      func(c *client) string { return do(c, "ls") },
+		// lftp drops the connection with its last file open; the listing gives it
+		// time to close it, without which a download does not count as collected.
+		get:       func(c *client, remote, local string) { do(c, "get %q -o %q; ls", remote, local) },
+		put:       func(c *client, local, remote string) { do(c, "put %q -o %q", local, remote) },
+		resumeGet: func(c *client, remote, local string) { do(c, "get -c %q -o %q", remote, local) },
+		resumePut: func(c *client, remote, local string) { do(c, "put -c %q -o %q", local, remote) },
+		rename:    func(c *client, from, to string) { do(c, "mv %q %q", from, to) },
+		mkdir:     func(c *client, name string) { do(c, "mkdir %q", name) },
+		rmdir:     func(c *client, name string) { do(c, "rmdir %q", name) },
+		remove:    func(c *client, name string) { do(c, "rm %q", name) },
+	}
+}
+
+func curl() program {
+	do := func(c *client, name string, args ...string) string {
+		c.g.t.Helper()
+		at := (&url.URL{Scheme: "sftp", Host: "127.0.0.1:" + c.g.port, Path: "/" + name}).String()
+		return c.run("", "curl", append([]string{
+			"--silent", "--show-error", "--insecure", "--user", c.id + ":", "--key", c.key, "--pubkey", c.key + ".pub", at,
+		}, args...)...)
+	}
+	quote := func(format string, args ...any) func(c *client) {
+		return func(c *client) { do(c, "", "--output", "/dev/null", "--quote", fmt.Sprintf(format, args...)) }
+	}
+	return program{
+		// Debian 12's libssh2 signs with an RSA key by SHA-1 only.
+		name: "curl", keyType: "ed25519",
+		list:      func(c *client) string { return do(c, "") },
+		get:       func(c *client, remote, local string) { do(c, remote, "--output", local) },
+		put:       func(c *client, local, remote string) { do(c, remote, "--upload-file", local) },
+		resumeGet: func(c *client, remote, local string) { do(c, remote, "--output", local, "--continue-at", "-") },
+		resumePut: func(c *client, remote, local string) { do(c, remote, "--upload-file", local, "--continue-at", "-") },
+		rename:    func(c *client, from, to string) { quote("rename %q %q", "/"+from, "/"+to)(c) },
+		mkdir:     func(c *client, name string) { quote("mkdir %q", "/"+name)(c) },
+		rmdir:     func(c *client, name string) { quote("rmdir %q", "/"+name)(c) },
+		remove:    func(c *client, name string) { quote("rm %q", "/"+name)(c) },
+	}
+}
+
+func rclone() program {
+	do := func(c *client, args ...string) string {
+		c.g.t.Helper()
+		return c.run("", "rclone", append(args, "--config", "/dev/null", "--retries", "1")...)
+	}
+	remote := func(c *client, name string) string {
+		return fmt.Sprintf(":sftp,host=127.0.0.1,port=%s,user=%s,key_file=%q,shell_type=none:%s", c.g.port, c.id, c.key, name)
+	}
+	return program{
+		name: "rclone", keyType: "ed25519",
+		list:   func(c *client) string { return do(c, "lsf", remote(c, "")) },
+		get:    func(c *client, name, local string) { do(c, "copyto", remote(c, name), local) },
+		put:    func(c *client, local, name string) { do(c, "copyto", local, remote(c, name)) },
+		rename: func(c *client, from, to string) { do(c, "moveto", remote(c, from), remote(c, to)) },
+		mkdir:  func(c *client, name string) { do(c, "mkdir", remote(c, name)) },
+		rmdir:  func(c *client, name string) { do(c, "rmdir", remote(c, name)) },
+		remove: func(c *client, name string) { do(c, "deletefile", remote(c, name)) },
+	}
+}
+
+// paramikoScript runs one call of paramiko's SFTPClient, given as JSON.
+const paramikoScript = `
+import json, paramiko, sys
+port, user, key, call, args = json.loads(sys.argv[1])
+t = paramiko.Transport(("127.0.0.1", int(port)))
+t.start_client()
+t.auth_publickey(user, paramiko.RSAKey.from_private_key_file(key))
+s = paramiko.SFTPClient.from_transport(t)
+out = getattr(s, call)(*args)
+if call == "listdir":
+    print("\n".join(out))
+t.close()
+`
+
+func paramiko() program {
+	do := func(c *client, call string, args ...string) string {
+		c.g.t.Helper()
+		request, err := json.Marshal([]any{c.g.port, c.id, c.key, call, args})
+		if err != nil {
+			c.g.t.Fatal(err)
+		}
+		return c.run("", "/usr/bin/python3", "-c", paramikoScript, string(request))
+	}
+	return program{
+		name: "paramiko", keyType: "rsa",
+		list:   func(c *client) string { return do(c, "listdir", ".") },
+		get:    func(c *client, remote, local string) { do(c, "get", remote, local) },
+		put:    func(c *client, local, remote string) { do(c, "put", local, path.Join("/", remote)) },
+		rename: func(c *client, from, to string) { do(c, "rename", from, to) },
+		mkdir:  func(c *client, name string) { do(c, "mkdir", name) },
+		rmdir:  func(c *client, name string) { do(c, "rmdir", name) },
+		remove: func(c *client, name string) { do(c, "remove", name) },
+	}
+}
