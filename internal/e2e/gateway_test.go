@@ -145,10 +145,10 @@ func (c *client) run(stdin, name string, args ...string) string {
 
 // openSSH are the options that every one of OpenSSH's programs gets.
 func (c *client) openSSH(more ...string) []string {
-	return append([]string{
+	return append(more, // of two values for an option, the first counts
 		"-F", "/dev/null", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
 		"-o", "IdentitiesOnly=yes", "-i", c.key, "-P", c.g.port,
-	}, more...)
+	)
 }
 
 func (c *client) sftp(batch string) string {
