@@ -62,7 +62,7 @@ func lftp() program {
 	}
 	return program{
 		name: "lftp", keyType: "ecdsa",
-		list:      func(c *client) string { return do(c, "ls") },
+		list: func(c *client) string { return do(c, "ls") },
 		// lftp drops the connection with its last file open; the listing gives it
 		// time to close it, without which a download does not count as collected.
 		get:       func(c *client, remote, local string) { do(c, "get %q -o %q; ls", remote, local) },
