@@ -138,7 +138,7 @@ func retentionSettings() []field[Config] {
 		value: period(func(r *Retention) *Duration { return &r.Sweep }),
 	}, {
 		key: "retention.max_share", kind: "percentage", def: "25%",
-		doc:   "A sweep that would purge more than this share of all reports at once is refused until an operator runs `sealdrop retention run --confirm`: the clock may have jumped. From 1% to 100%.",
+		doc:   "A sweep that would purge more than this share of all reports at once (ten may always go) is refused until an operator runs `sealdrop retention run --confirm`: the clock may have jumped. From 1% to 100%.",
 		value: one(func(c *Config) *Percent { return &c.Retention.MaxShare }, parsePercent),
 	}, {
 		key: "retention.max_gap", kind: "duration", def: "14d",

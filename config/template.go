@@ -16,7 +16,8 @@ const templateHead = `# Configuration of the Sealdrop gateway.
 # retention.after, and so on. An unknown key is an error.
 #
 # Check this file with: sealdrop config check
-# Put it in force in a running gateway with: systemctl reload sealdrop (SIGHUP)
+# A running gateway takes changed clients with SIGHUP (systemctl reload sealdrop),
+# and everything else when it is started again.
 `
 
 const templateClients = `clients:

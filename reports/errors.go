@@ -22,6 +22,10 @@ var (
 	// ErrNotResumable: an upload over a file was cut off, and can only be made
 	// anew.
 	ErrNotResumable = errors.New("an upload of this name was cut off; upload the whole file again")
+	// ErrIncomplete: parts of an upload were never sent.
+	ErrIncomplete = errors.New("parts of the file were not sent")
+	// ErrTooLarge: a file is longer than any that the gateway takes.
+	ErrTooLarge = errors.New("the file is too large")
 	// ErrOnHold: the report is under a legal hold.
 	ErrOnHold = errors.New("report is on legal hold")
 	// ErrNoSpace: the gateway's disk has no room left.

@@ -17,8 +17,8 @@ type Policy struct {
 }
 
 // smallSweep is how many reports a sweep may purge whatever share they are: a
-// gateway that has only a few would otherwise ask each time.
-const smallSweep = 100
+// gateway that has only a handful would otherwise ask each time.
+const smallSweep = 10
 
 // RefusedError says that a sweep was refused, and why.
 type RefusedError struct {
@@ -47,10 +47,27 @@ func (p Policy) Check(now, last time.Time, found catalog.Counts) error {
 	if doubt := p.doubt(now, last); doubt != "" {
 		return refuse("%s", doubt)
 	}
-	if found.Due > smallSweep && found.Due*100 > found.Files*int64(p.MaxShare) {
+	if p.tooMany(found.Due, found.Files) {
 		return refuse("it would purge more than %d %% of all reports at once", p.MaxShare)
 	}
 	return nil
+}
+
+// tooMany reports whether n of all is a larger share than one sweep may take.
+func (p Policy) tooMany(n, all int64) bool {
+	return n > smallSweep && n*100 > all*int64(p.MaxShare)
+}
+
+// OrphansError says that more blobs belong to nobody than crashes leave behind.
+type OrphansError struct{ Orphans, Blobs int64 }
+
+func (e *OrphansError) Error() string {
+	return fmt.Sprintf("%d of %d blobs belong to no report, and none of them was deleted: the catalog may be an older copy than the blobs", e.Orphans, e.Blobs)
+}
+
+// Hint says what an operator can do.
+func (e *OrphansError) Hint() string {
+	return "if the catalog was restored from a backup, the reports since then are only in these blobs; if they are of no use, `sealdrop retention run --confirm` lets them go"
 }
 
 // doubt says why the clock can't be believed, "" if it can.

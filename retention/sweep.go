@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/sealdrop/sealdrop/reports/catalog"
@@ -113,7 +114,7 @@ func (s *Sweeper) Sweep(ctx context.Context, actor string, o Options) (Result, e
 		s.Catalog.Tidy(ctx, now.Add(-s.Remember)),
 	)
 	if o.Orphans {
-		err = errors.Join(err, s.collectOrphans(ctx, now, &done))
+		err = errors.Join(err, s.collectOrphans(ctx, now, o.Confirmed, &done))
 	}
 	return done, err
 }
@@ -176,32 +177,36 @@ func (s *Sweeper) collectGarbage(ctx context.Context, now time.Time, done *Resul
 }
 
 // collectOrphans disowns blobs that belong to nobody and are old enough not to be
-// somebody's delivery under way.
-func (s *Sweeper) collectOrphans(ctx context.Context, now time.Time, done *Result) error {
+// somebody's delivery under way. Where there are too many, the catalog is more
+// likely to be wrong than they are.
+func (s *Sweeper) collectOrphans(ctx context.Context, now time.Time, confirmed bool, done *Result) error {
 	var orphans []string
-	disown := func() error {
-		n, err := s.Catalog.Disown(ctx, orphans)
-		done.Orphans += n
-		orphans = orphans[:0]
-		return err
-	}
+	var blobs int64
 	err := s.Blobs.Walk(ctx, func(id string, _ int64, modified time.Time) error {
+		blobs++
 		if now.Sub(modified) < s.Grace {
 			return nil
 		}
 		known, err := s.Catalog.BlobKnown(ctx, id)
-		if err != nil || known {
-			return err
+		if err == nil && !known {
+			orphans = append(orphans, id)
 		}
-		if orphans = append(orphans, id); len(orphans) < batch {
-			return nil
-		}
-		return disown()
+		return err
 	})
-	if err != nil || len(orphans) == 0 {
+	if err != nil {
 		return err
 	}
-	return disown()
+	if n := int64(len(orphans)); !confirmed && s.Policy.tooMany(n, blobs) {
+		return &OrphansError{Orphans: n, Blobs: blobs}
+	}
+	for some := range slices.Chunk(orphans, batch) {
+		n, err := s.Catalog.Disown(ctx, some)
+		done.Orphans += n
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // orphanInterval is how often [Sweeper.Run] looks for orphans: they are rare,

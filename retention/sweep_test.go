@@ -403,7 +403,7 @@ func TestSweepThatIsInterruptedGoesOnNextTime(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	var all []reports.Report
-	for i := range 20 {
+	for i := range 10 {
 		all = append(all, f.publish(t, fmt.Sprint(i), day))
 	}
 	f.clock.advance(day)

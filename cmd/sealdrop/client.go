@@ -500,6 +500,9 @@ func prefixArgs(cmd *cobra.Command, flag string, list []string) ([]netip.Prefix,
 		if err != nil {
 			return nil, usagef(cmd, "--%s: %w", flag, err)
 		}
+		if p.Bits() == 0 {
+			fmt.Fprintf(cmd.ErrOrStderr(), "warning: --%s: %s lets the client connect from anywhere\n", flag, p)
+		}
 		prefixes = append(prefixes, p)
 	}
 	return keys.Canonical(prefixes), nil

@@ -50,6 +50,9 @@ and published by itself once a key is imported.`,
 		if name != "" && len(args) > 1 {
 			return usagef(cmd, "--name goes with one file, not %d", len(args))
 		}
+		if name == "" && cmd.Flags().Changed("name") {
+			return usagef(cmd, "--name is empty; is a variable of your script not set?")
+		}
 		if len(args) == 1 && args[0] == "-" && name == "" {
 			return usagef(cmd, "--name is missing: standard input has no name")
 		}

@@ -95,6 +95,9 @@ func openGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *
 			advice: fmt.Sprintf("run `sealdrop init --dir %s`, or correct `data` in %s", filepath.Dir(cfg.File), cfg.File),
 		}
 	}
+	if err := checkData(cfg.Data); err != nil {
+		return nil, err
+	}
 	own, err := keys.LoadOwn(ownKeysDir(cfg.Data))
 	if err != nil {
 		return nil, err
@@ -133,6 +136,38 @@ func openGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *
 		Remember: remember, Now: now, Log: log,
 	})
 	return g, nil
+}
+
+// checkData refuses a data folder that is not what init made: without its catalog
+// a new one would begin, to which every report there is belongs to nobody; and
+// where others can write, they can put their own keys in the place of ours.
+func checkData(data string) error {
+	there, err := database.Exists(data)
+	if err != nil {
+		return err
+	}
+	if !there {
+		return &advisedError{
+			err:    fmt.Errorf("the catalog %s is gone or empty", filepath.Join(data, database.FileName)),
+			advice: "restore it from a backup; if the data folder was never in use, run `sealdrop init` once more",
+		}
+	}
+	for _, path := range []string{data, ownKeysDir(data), hostKeysDir(data), filepath.Join(data, database.FileName)} {
+		info, err := os.Stat(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // host keys may be elsewhere
+		}
+		if err != nil {
+			return err
+		}
+		if mode := info.Mode().Perm(); mode&0o022 != 0 {
+			return &advisedError{
+				err:    fmt.Errorf("%s can be written by others (mode %04o)", path, mode),
+				advice: "chmod go-w " + path,
+			}
+		}
+	}
+	return nil
 }
 
 // Close closes the data folder.

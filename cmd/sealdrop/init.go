@@ -42,7 +42,7 @@ it is safe to run again; a configuration that names another data folder is obeye
 			for _, f := range made.HostKeys {
 				row(w, "host key", f)
 			}
-			fmt.Fprintf(w, "\nNext: sealdrop --config %s client add acme --allow ADDRESS\n", made.Config)
+			fmt.Fprintf(w, "\nNext: sealdrop --config '%s' client add acme --allow ADDRESS\n", made.Config)
 		})
 	}
 	return a.outputFlag(cmd)
@@ -73,7 +73,7 @@ func initialize(ctx context.Context, dir string) (initialized, error) {
 			return made, fmt.Errorf("making the data folder: %w", err)
 		}
 	}
-	if err := keys.CreateOwn(ownKeysDir(cfg.Data), now()); err != nil {
+	if err := createOwn(cfg.Data); err != nil {
 		return made, err
 	}
 	if err := sshkey.GenerateHostKeys(hostKeysDir(cfg.Data)); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -95,6 +95,33 @@ func initialize(ctx context.Context, dir string) (initialized, error) {
 		return made, errors.Join(err, blobs.Close())
 	}
 	return made, errors.Join(db.Close(), blobs.Close(), durable.SyncDir(cfg.Data), durable.SyncDir(dir))
+}
+
+// createOwn makes the gateway's own keys in a data folder that is new. In one that
+// is in use they must be there: what is held could not be released with others.
+func createOwn(data string) error {
+	used, err := database.Exists(data)
+	if err != nil {
+		return err
+	}
+	if used {
+		_, err := keys.LoadOwn(ownKeysDir(data))
+		if errors.Is(err, fs.ErrNotExist) {
+			return &advisedError{err: err, advice: "the data folder is in use, so a new key would be of no help: restore the old one from a backup"}
+		}
+		return err
+	}
+	left, err := filepath.Glob(filepath.Join(blobsDir(data), "??", "*"))
+	if err != nil {
+		return err
+	}
+	if len(left) > 0 {
+		return &advisedError{
+			err:    fmt.Errorf("%s holds %d sealed files, but there is no catalog that knows them", blobsDir(data), len(left)),
+			advice: "restore catalog.db from a backup, or move the blobs away",
+		}
+	}
+	return keys.CreateOwn(ownKeysDir(data), now())
 }
 
 func writeConfig(path string) error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -111,13 +112,13 @@ func (a *app) reportList() *cobra.Command {
 }
 
 func reportTable(w io.Writer, list []reportView) {
-	row(w, "REPORT", "CLIENT", "NAME", "STATE", "SIZE", "RECEIVED", "EXPIRES")
+	row(w, "REPORT", "CLIENT", "KIND", "NAME", "STATE", "SIZE", "RECEIVED", "EXPIRES")
 	for _, v := range list {
 		state := string(v.State)
 		if v.LegalHold {
 			state += ", on hold"
 		}
-		row(w, v.ID, v.Client, v.Name, state, size(v.Size), stamp(v.Received), stampOf(v.Expires))
+		row(w, v.ID, v.Client, v.Kind, v.Name, state, size(v.Size), stamp(v.Received), stampOf(v.Expires))
 	}
 }
 
@@ -148,7 +149,7 @@ func listReports(ctx context.Context, c *catalog.Catalog, f catalog.Filter, limi
 // unknownReport tells how to find a report's id.
 func unknownReport(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
-		return &advisedError{err: err, advice: "`sealdrop report list` shows the ids; a report that was purged is only in `sealdrop audit list`"}
+		return &advisedError{err: errors.New(strings.ReplaceAll(err.Error(), fs.ErrNotExist.Error(), "there is no such report")), advice: "`sealdrop report list` shows the ids; a report that was purged is only in `sealdrop audit list`"}
 	}
 	return err
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"syscall"
@@ -170,7 +171,32 @@ func (a *app) runReloads(ctx context.Context, g *gateway, hups <-chan os.Signal)
 			continue
 		}
 		g.log.Info("reloaded", "clients", len(cfg.Clients))
+		for _, section := range changedSections(g.config, cfg) {
+			g.log.Warn("changed settings take effect at the next start", "section", section)
+		}
 	}
+}
+
+// changedSections names the parts of the configuration that differ and that a
+// reload does not apply.
+func changedSections(running, loaded *config.Config) []string {
+	var changed []string
+	for _, s := range []struct {
+		name            string
+		running, loaded any
+	}{
+		{"data", running.Data, loaded.Data},
+		{"log", running.Log, loaded.Log},
+		{"sftp", running.SFTP, loaded.SFTP},
+		{"sealing", running.Sealing, loaded.Sealing},
+		{"retention", running.Retention, loaded.Retention},
+		{"access", running.Access, loaded.Access},
+	} {
+		if !reflect.DeepEqual(s.running, s.loaded) {
+			changed = append(changed, s.name)
+		}
+	}
+	return changed
 }
 
 // runReleases releases held reports when access was changed, by whatever

@@ -67,6 +67,19 @@ func Open(ctx context.Context, dir string) (*DB, error) {
 	return db, nil
 }
 
+// Exists reports whether the folder dir holds a database. An empty file is none:
+// it is what a full disk or a slip of the hand leaves of one.
+func Exists(dir string) (bool, error) {
+	info, err := os.Stat(filepath.Join(dir, FileName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("looking for the catalog: %w", err)
+	}
+	return info.Size() > 0, nil
+}
+
 // ensurePrivate creates the file with mode 0600 before SQLite would create it
 // with the umask's. The journal files take the database's mode.
 func ensurePrivate(path string) error {

@@ -143,7 +143,7 @@ func newGateway(t *testing.T) *gateway {
 
 func (g *gateway) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(binary, append([]string{"--config", filepath.Join(g.dir, "config.yaml")}, args...)...)
-	cmd.Env = append(os.Environ(), "SEALDROP_RETENTION_GRACE=1s")
+	cmd.Env = append(os.Environ(), "SEALDROP_RETENTION_GRACE=1s", "SEALDROP_RETENTION_MAX_SHARE=100%")
 	if len(args) > 0 && args[0] == "init" {
 		cmd = exec.Command(binary, args...)
 	}

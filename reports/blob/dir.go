@@ -342,3 +342,21 @@ func (d *Dir) Space() (total, free uint64, err error) {
 	}
 	return stat.Blocks * unit, stat.Bavail * unit, nil
 }
+
+// maxReserve is the most that [Dir.Spare] keeps back, in bytes.
+const maxReserve = 256 << 20
+
+// Spare returns an error that wraps [reports.ErrNoSpace] when the file system has
+// come down to its reserve: a twentieth of it, 256 MiB at most. Who is about to
+// store something that can wait asks first. What is kept back is for what can't:
+// without room for the catalog nobody can log in, and nobody be locked out.
+func (d *Dir) Spare() error {
+	total, free, err := d.Space()
+	if err != nil {
+		return err
+	}
+	if reserve := min(total/20, maxReserve); free < reserve {
+		return d.fault("storing a blob", syscall.ENOSPC)
+	}
+	return nil
+}

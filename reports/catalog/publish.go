@@ -42,8 +42,8 @@ type Publication struct {
 }
 
 // Publish commits p. known is true when the same source was published before:
-// the earlier report is then returned, p's blob is let go, and nothing else is
-// changed. A report that has been purged since comes back in state
+// the earlier report is then returned, nothing is changed, and p's blob is the
+// caller's to delete. A report that has been purged since comes back in state
 // [reports.Expired] with hardly more than its id.
 func (c *Catalog) Publish(ctx context.Context, p Publication) (r reports.Report, known bool, err error) {
 	err = c.write(ctx, func(tx *database.Tx) error {
@@ -102,9 +102,6 @@ func bySource(ctx context.Context, q *query.Queries, client reports.ClientID, so
 func (c *Catalog) earlier(tx *database.Tx, p Publication) (reports.Report, error) {
 	source, err := tx.GetSource(tx.Context(), query.GetSourceParams{ClientID: p.Client.String(), Source: p.Source})
 	if err != nil {
-		return reports.Report{}, err
-	}
-	if err := c.discard(tx, p.Blob); err != nil {
 		return reports.Report{}, err
 	}
 	return bySource(tx.Context(), tx.Queries, p.Client, source)

@@ -125,6 +125,9 @@ func (p *Publisher) Publish(ctx context.Context, d Delivery, r io.Reader) (Outco
 			report = now
 		}
 	}
+	if known {
+		p.drop(sealed.blob, nil)
+	}
 	o := Outcome{Report: report, Known: known}
 	if report.State == reports.Held {
 		o.HeldBecause = held
@@ -157,6 +160,9 @@ type sealed struct {
 }
 
 func (p *Publisher) seal(ctx context.Context, d Delivery, to []pgp.Certificate, r io.Reader) (s sealed, err error) {
+	if err := p.Blobs.Spare(); err != nil {
+		return s, err
+	}
 	w, err := p.Blobs.Create()
 	if err != nil {
 		return s, err
@@ -178,7 +184,7 @@ func (p *Publisher) seal(ctx context.Context, d Delivery, to []pgp.Certificate, 
 		return s, err
 	}
 	source := p.source(d)
-	n, err := copyContext(ctx, sealer, io.TeeReader(r, source))
+	n, err := p.copy(ctx, sealer, io.TeeReader(r, source))
 	if err != nil {
 		return s, err // the sealer is given up unclosed: what it wrote is no message
 	}
@@ -205,16 +211,26 @@ func (p *Publisher) source(d Delivery) hash.Hash {
 	return h
 }
 
-// copyBuffer is the size of the pieces in which plaintext is read.
-const copyBuffer = 256 << 10
+const (
+	// copyBuffer is the size of the pieces in which plaintext is read.
+	copyBuffer = 256 << 10
+	// spaceCheck is after how many pieces the disk is looked at again.
+	spaceCheck = 32
+)
 
-// copyContext copies until the end, an error, or the end of ctx.
-func copyContext(ctx context.Context, w io.Writer, r io.Reader) (int64, error) {
+// copy copies until the end, an error, the end of ctx, or until the disk has come
+// down to its reserve.
+func (p *Publisher) copy(ctx context.Context, w io.Writer, r io.Reader) (int64, error) {
 	var total int64
 	buf := make([]byte, copyBuffer)
-	for {
+	for piece := 1; ; piece++ {
 		if err := ctx.Err(); err != nil {
 			return total, err
+		}
+		if piece%spaceCheck == 0 {
+			if err := p.Blobs.Spare(); err != nil {
+				return total, err
+			}
 		}
 		n, err := r.Read(buf)
 		if n > 0 {

@@ -101,11 +101,11 @@ func (g *Gate) Login(ctx context.Context, a Attempt, end func(reason string)) (*
 	}
 	mark, err := g.accessMark(ctx)
 	if err != nil {
-		return nil, g.fault(a), err
+		return nil, g.fault(a, err), err
 	}
 	d, err := g.Explain(ctx, a)
 	if err != nil {
-		return nil, g.fault(a), err
+		return nil, g.fault(a, err), err
 	}
 	if !d.Allowed() {
 		return nil, d, g.refuse(ctx, a, d)
@@ -126,21 +126,24 @@ func (g *Gate) Login(ctx context.Context, a Attempt, end func(reason string)) (*
 		if err != nil || !again.Allowed() {
 			s.Close()
 			if err != nil {
-				return nil, g.fault(a), err
+				return nil, g.fault(a, err), err
 			}
 			return nil, again, g.refuse(ctx, a, again)
 		}
 	}
 	if err := g.recordLogin(ctx, a, d); err != nil {
 		s.Close()
-		return nil, g.fault(a), err
+		return nil, g.fault(a, err), err
 	}
 	g.failures.forget(bucket(a.Address))
 	g.Log.Info("login", "client", d.Client, "address", s.Address, "protocol", a.Protocol, "key", d.Fingerprint, "software", printable(a.Software))
 	return s, d, nil
 }
 
-func (g *Gate) fault(a Attempt) Decision {
+// fault is the decision where none could be had or recorded. It must be seen in
+// the log, since the audit may be what fails.
+func (g *Gate) fault(a Attempt, err error) Decision {
+	g.Log.Error("login refused by a fault of the gateway's own", "user", printable(a.User), "address", a.Address.Unmap(), "error", err)
 	d := Decision{Reason: GatewayFault}
 	d.What, d.Remedy = explanation(GatewayFault, facts{user: printable(a.User)})
 	return d
@@ -182,7 +185,7 @@ func (g *Gate) recordLogin(ctx context.Context, a Attempt, d Decision) error {
 func (g *Gate) Refused(ctx context.Context, a Attempt) (Decision, error) {
 	d, err := g.Explain(ctx, a)
 	if err != nil {
-		return g.fault(a), err
+		return g.fault(a, err), err
 	}
 	if d.Allowed() { // it would have got in, had it gone on
 		d.Reason = ClosedBeforeLogin

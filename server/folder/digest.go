@@ -15,10 +15,15 @@ import (
 // hashed from memory; those that came early are read back, while the kernel
 // still has them, once their turn comes. A file that is written over from an
 // earlier place is hashed anew at the end.
+//
+// It also knows which bytes were written at all. A file with gaps is not whole,
+// and hashing the zeros in them would be work out of all proportion to what was
+// sent: one byte written at an offset of terabytes makes a file of that size.
 type digest struct {
 	file io.ReaderAt
 
 	mu     sync.Mutex
+	whole  reports.Coverage // what was written, and what was there before
 	h      hash.Hash
 	next   int64 // hashed up to here
 	early  reports.Coverage
@@ -26,12 +31,18 @@ type digest struct {
 	buffer []byte
 }
 
-func newDigest(file io.ReaderAt) *digest { return &digest{file: file, h: sha256.New()} }
+// newDigest begins with a file that has size bytes already.
+func newDigest(file io.ReaderAt, size int64) *digest {
+	d := &digest{file: file, h: sha256.New()}
+	d.whole.Add(0, size)
+	return d
+}
 
 // wrote tells that p is now in the file at off.
 func (d *digest) wrote(p []byte, off int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.whole.Add(off, off+int64(len(p)))
 	switch {
 	case d.redo:
 	case off < d.next:
@@ -49,12 +60,6 @@ func (d *digest) wrote(p []byte, off int64) {
 	}
 }
 
-func (d *digest) invalidate() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.redo = true
-}
-
 // catchUp hashes what is in the file from next to end.
 func (d *digest) catchUp(end int64) error {
 	if d.buffer == nil {
@@ -65,10 +70,14 @@ func (d *digest) catchUp(end int64) error {
 	return err
 }
 
-// sum returns the digest of the file's first size bytes, lower-case hex.
+// sum returns the digest of the file, lower-case hex, whose length is size. A
+// file with gaps has none: [reports.ErrIncomplete].
 func (d *digest) sum(size int64) (string, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if !d.whole.Whole(size) {
+		return "", reports.ErrIncomplete
+	}
 	if d.redo || d.next > size {
 		d.h.Reset()
 		d.next = 0

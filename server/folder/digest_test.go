@@ -12,7 +12,7 @@ import (
 func TestDigestOfOverlappingWritesThatSwapped(t *testing.T) {
 	t.Parallel()
 	content := []byte("aaaaabbbbb") // after "aaaaaaaa" at 0 and then "bbbbb" at 5
-	d := newDigest(bytes.NewReader(content))
+	d := newDigest(bytes.NewReader(content), 0)
 	d.wrote([]byte("bbbbb"), 5)
 	d.wrote([]byte("aaaaaaaa"), 0)
 	got, err := d.sum(int64(len(content)))

@@ -140,6 +140,9 @@ func (f *FS) Create(ctx context.Context, name reports.Name, mode CreateMode) (Up
 	case there && existing.LegalHold:
 		return nil, fmt.Errorf("%s: %w", name, reports.ErrOnHold)
 	}
+	if err := f.store.Blobs.Spare(); err != nil {
+		return nil, err
+	}
 	u := &upload{fs: f, name: name, mode: mode, mtime: f.store.Now()}
 	f.mu.Lock()
 	if f.uploads[name] != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sealdrop/sealdrop/internal/database"
@@ -27,12 +28,14 @@ type upload struct {
 	mtime  time.Time
 	err    error // why the transfer did not end well
 	closed bool
+
+	sent atomic.Int64
 }
 
 func (u *upload) open(w *blob.Writer) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.w, u.digest = w, newDigest(w)
+	u.w, u.digest = w, newDigest(w, w.Size())
 }
 
 func (u *upload) writer() *blob.Writer {
@@ -62,7 +65,23 @@ func (u *upload) setModified(t time.Time) {
 
 func (u *upload) ReadAt(p []byte, off int64) (int, error) { return u.w.ReadAt(p, off) }
 
+// maxUpload bounds an upload's length: beyond it lies no statement, but an
+// offset that was made up.
+const maxUpload = 1 << 40
+
+// spaceCheck is after how many bytes of an upload the disk is looked at again.
+const spaceCheck = 8 << 20
+
 func (u *upload) WriteAt(p []byte, off int64) (int, error) {
+	if off < 0 || off > maxUpload-int64(len(p)) {
+		return 0, fmt.Errorf("%s: %w", u.name, reports.ErrTooLarge)
+	}
+	if before := u.sent.Add(int64(len(p))) - int64(len(p)); before/spaceCheck != (before+int64(len(p)))/spaceCheck {
+		if err := u.fs.store.Blobs.Spare(); err != nil {
+			u.TransferError(err)
+			return 0, err
+		}
+	}
 	n, err := u.w.WriteAt(p, off)
 	if n > 0 {
 		u.digest.wrote(p[:n], off)
@@ -71,12 +90,6 @@ func (u *upload) WriteAt(p []byte, off int64) (int, error) {
 		u.TransferError(err)
 	}
 	return n, err
-}
-
-// Truncate sets the length, for protocols that let a client do so.
-func (u *upload) Truncate(size int64) error {
-	u.digest.invalidate()
-	return u.w.Truncate(size)
 }
 
 func (u *upload) TransferError(err error) {

@@ -41,6 +41,8 @@ func statuses() []struct {
 		{reports.ErrNotEmpty, status{failure, "the folder is not empty"}},
 		{reports.ErrBusy, status{failure, "the name is being written by another session"}},
 		{reports.ErrNotResumable, status{failure, reports.ErrNotResumable.Error()}},
+		{reports.ErrIncomplete, status{failure, reports.ErrIncomplete.Error()}},
+		{reports.ErrTooLarge, status{failure, reports.ErrTooLarge.Error()}},
 		{reports.ErrNoSpace, status{failure, "no space left"}},
 		{fs.ErrInvalid, status{failure, "invalid request"}},
 		{fs.ErrClosed, status{failure, "the file is closed"}},

@@ -67,6 +67,7 @@ func Run(t *testing.T, open func(t *testing.T) Gateway) {
 		{"continue on what was cut off", continuePartial},
 		{"continue on nothing", continueNothing},
 		{"cut off again and again", cutOffAgain},
+		{"a sparse upload costs the gateway", sparseUploadCostsTheGateway},
 		{"a resumed overwrite mixes old and new", resumedOverwriteMixesOldAndNew},
 		{"exclusive", exclusive},
 		{"one name is written once at a time in a session", busy},

@@ -54,7 +54,7 @@ func anyOrder(t *testing.T, g Gateway) {
 	f := g.Session("one")
 	random := rand.New(rand.NewPCG(1, 2))
 	for round := range 12 {
-		model := make([]byte, 0, 4096)
+		model, written := make([]byte, 0, 4096), make([]bool, 0, 4096)
 		u := create(t, f, "a", folder.Truncate)
 		for range 40 {
 			off := random.IntN(len(model) + 1 + random.IntN(500))
@@ -64,9 +64,17 @@ func anyOrder(t *testing.T, g Gateway) {
 			}
 			write(t, u, piece, int64(off))
 			if need := off + len(piece) - len(model); need > 0 {
-				model = append(model, make([]byte, need)...)
+				model, written = append(model, make([]byte, need)...), append(written, make([]bool, need)...)
 			}
 			copy(model[off:], piece)
+			for i := range piece {
+				written[off+i] = true
+			}
+		}
+		for off, there := range written {
+			if !there {
+				write(t, u, []byte{0}, int64(off))
+			}
 		}
 		ok(t, "closing", u.Close())
 		g.holds(t, f, "a", model)
@@ -74,6 +82,24 @@ func anyOrder(t *testing.T, g Gateway) {
 			t.Fatalf("in round %d", round)
 		}
 	}
+}
+
+// sparseUploadCostsTheGateway: one byte far out makes a file of terabytes, which
+// nobody has sent and the gateway would have to read.
+func sparseUploadCostsTheGateway(t *testing.T, g Gateway) {
+	f := g.Session("one")
+	put(t, f, "a", []byte("old"))
+	u := create(t, f, "a", folder.Truncate)
+	write(t, u, []byte("x"), 1<<38)
+	want(t, "closing", u.Close(), reports.ErrIncomplete)
+	g.holds(t, f, "a", []byte("old"))
+
+	u = create(t, f, "b", folder.Truncate)
+	_, err := u.WriteAt([]byte("x"), 1<<60)
+	want(t, "writing beyond everything", err, reports.ErrTooLarge)
+	write(t, u, []byte("hello"), 0)
+	ok(t, "closing", u.Close())
+	g.holds(t, f, "b", []byte("hello"))
 }
 
 // concurrentWrites sends the pieces of a file from several goroutines, as a
