@@ -12,9 +12,9 @@ TOOLS := .build/bin
 
 VERSION := $(shell git describe --always --dirty --tags 2>/dev/null || echo devel)
 LDFLAGS := -X main.version=$(VERSION)
-# The packages take their tests' parallelism from the cores; -p keeps suites that
-# measure memory or drive graphical programs from crowding each other.
-TESTFLAGS ?=
+# Some tests drive the built program, which Go's test cache knows nothing of: -count=1
+# runs them whatever it has kept.
+TESTFLAGS ?= -count=1
 FUZZTIME ?= 30s
 BENCH ?= .
 
