@@ -37,7 +37,7 @@ func (c *Conn) Remote() netip.Addr { return c.remote }
 // the unauthenticated and lifts the login deadline. Later calls do nothing.
 func (c *Conn) Authenticated() {
 	if c.release() {
-		c.server.ledger.authenticated()
+		c.server.ledger.authenticated(c.remote)
 		// A failure means that the connection is closed, which the next read
 		// tells as well.
 		_ = c.Conn.SetDeadline(time.Time{})

@@ -17,7 +17,8 @@ type Limits struct {
 	// address or one IPv6 /64.
 	ConnectionsPerAddress int
 	// Unauthenticated is the number of open connections that have not logged
-	// in yet.
+	// in yet. One network (an IPv4 /24, an IPv6 /48) may hold half of them, so
+	// that it can't keep everybody else from logging in.
 	Unauthenticated int
 	// LoginTimeout is the time from accept to login.
 	LoginTimeout time.Duration
@@ -76,10 +77,12 @@ type ledger struct {
 	open     int
 	waiting  int // not logged in
 	perRange map[netip.Prefix]int
+	// waitingPerNetwork counts by the wider networks of [network].
+	waitingPerNetwork map[netip.Prefix]int
 }
 
 func newLedger(limits Limits) *ledger {
-	return &ledger{limits: limits, perRange: make(map[netip.Prefix]int)}
+	return &ledger{limits: limits, perRange: make(map[netip.Prefix]int), waitingPerNetwork: make(map[netip.Prefix]int)}
 }
 
 // enter books a connection in, or says which limit it would break.
@@ -92,19 +95,28 @@ func (l *ledger) enter(addr netip.Addr) (Cause, bool) {
 		return TooManyConnections, false
 	case l.perRange[key] >= l.limits.ConnectionsPerAddress:
 		return TooManyFromAddress, false
-	case l.waiting >= l.limits.Unauthenticated:
+	case l.waiting >= l.limits.Unauthenticated, l.waitingPerNetwork[network(addr)] >= (l.limits.Unauthenticated+1)/2:
 		return TooManyUnauthenticated, false
 	}
 	l.open++
 	l.waiting++
+	l.waitingPerNetwork[network(addr)]++
 	l.perRange[key]++
 	return "", true
 }
 
-func (l *ledger) authenticated() {
+func (l *ledger) authenticated(addr netip.Addr) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.stopWaiting(addr)
+}
+
+func (l *ledger) stopWaiting(addr netip.Addr) {
 	l.waiting--
+	key := network(addr)
+	if l.waitingPerNetwork[key]--; l.waitingPerNetwork[key] == 0 {
+		delete(l.waitingPerNetwork, key)
+	}
 }
 
 func (l *ledger) leave(addr netip.Addr, wasWaiting bool) {
@@ -113,7 +125,7 @@ func (l *ledger) leave(addr netip.Addr, wasWaiting bool) {
 	defer l.mu.Unlock()
 	l.open--
 	if wasWaiting {
-		l.waiting--
+		l.stopWaiting(addr)
 	}
 	if l.perRange[key]--; l.perRange[key] == 0 {
 		delete(l.perRange, key)
@@ -123,10 +135,15 @@ func (l *ledger) leave(addr netip.Addr, wasWaiting bool) {
 // addressRange is what counts as one address: a single IPv4 address, or the
 // IPv6 network of 64 bits that one customer of a provider gets and may walk
 // through freely.
-func addressRange(addr netip.Addr) netip.Prefix {
-	bits := 32
+func addressRange(addr netip.Addr) netip.Prefix { return prefixOf(addr, 32, 64) }
+
+// network is what one organisation usually has.
+func network(addr netip.Addr) netip.Prefix { return prefixOf(addr, 24, 48) }
+
+func prefixOf(addr netip.Addr, bits4, bits6 int) netip.Prefix {
+	bits := bits4
 	if addr.Is6() {
-		bits = 64
+		bits = bits6
 	}
 	prefix, err := addr.Prefix(bits)
 	if err != nil {

@@ -243,7 +243,7 @@ func TestLimits(t *testing.T) {
 	g := start(t, server.Config{Limits: limits})
 	defer g.stop()
 	var waiting []net.Conn
-	for _, from := range []string{"192.0.2.1:1", "192.0.2.2:1", "192.0.2.3:1"} {
+	for _, from := range []string{"192.0.2.1:1", "198.51.100.2:1", "203.0.113.3:1"} {
 		waiting = append(waiting, g.l.dial(from))
 	}
 	if c := g.l.dial("192.0.2.4:1"); !closed(c) {
@@ -254,6 +254,25 @@ func TestLimits(t *testing.T) {
 	}
 	if err := ping(g.l.dial("192.0.2.4:1")); err != nil {
 		t.Errorf("a slot is free: %v", err)
+	}
+}
+
+// TestOneNetworkKeepsEverybodyOut: connections that never speak, from a handful of
+// neighbouring addresses, must leave room for others to log in.
+func TestOneNetworkKeepsEverybodyOut(t *testing.T) {
+	t.Parallel()
+	limits := server.Limits{Connections: 50, ConnectionsPerAddress: 2, Unauthenticated: 8, LoginTimeout: time.Minute, IdleTimeout: time.Minute}
+	f := start(t, server.Config{Limits: limits})
+	defer f.stop()
+	for _, from := range []string{"192.0.2.1:1", "192.0.2.1:2", "192.0.2.2:1", "192.0.2.2:2"} {
+		f.l.dial(from)
+	}
+	if c := f.l.dial("192.0.2.3:1"); !closed(c) {
+		t.Error("one network has more than half of the places")
+	}
+	client := f.l.dial("198.51.100.1:1")
+	if err := ping(client); err != nil {
+		t.Errorf("a client from elsewhere can't log in: %v", err)
 	}
 }
 

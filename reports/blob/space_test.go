@@ -66,6 +66,9 @@ func fillUp(mount string) error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
+	if err := spare(d, mount); err != nil {
+		return err
+	}
 	for range 100 {
 		w, err := d.Create()
 		if err != nil {
@@ -76,6 +79,24 @@ func fillUp(mount string) error {
 		}
 	}
 	return errors.New("100 blobs fit where there are 40 inodes")
+}
+
+// spare checks that the last of the disk is kept back, and still there.
+func spare(d *blob.Dir, mount string) error {
+	if err := d.Spare(); err != nil {
+		return fmt.Errorf("an empty disk has nothing to spare: %w", err)
+	}
+	filler := filepath.Join(mount, "filler")
+	if err := os.WriteFile(filler, make([]byte, 240<<10), 0o600); err != nil {
+		return fmt.Errorf("filling the disk down to its reserve: %w", err)
+	}
+	if err := wantNoSpace(d.Spare()); err != nil {
+		return fmt.Errorf("at the reserve: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(mount, "login"), make([]byte, 4<<10), 0o600); err != nil {
+		return fmt.Errorf("the reserve can't be used: %w", err)
+	}
+	return errors.Join(os.Remove(filler), os.Remove(filepath.Join(mount, "login")))
 }
 
 func overfill(d *blob.Dir, root string, fill func(*blob.Writer) error) error {

@@ -141,6 +141,7 @@ func (f *FS) Create(ctx context.Context, name reports.Name, mode CreateMode) (Up
 		return nil, fmt.Errorf("%s: %w", name, reports.ErrOnHold)
 	}
 	if err := f.store.Blobs.Spare(); err != nil {
+		f.logNoSpace(name)
 		return nil, err
 	}
 	u := &upload{fs: f, name: name, mode: mode, mtime: f.store.Now()}
@@ -203,6 +204,11 @@ func (f *FS) copyOf(existing reports.Report) (*blob.Writer, error) {
 		return nil, err
 	}
 	return w, nil
+}
+
+// logNoSpace tells the operator; the client is told, too, and can do nothing.
+func (f *FS) logNoSpace(name reports.Name) {
+	f.store.Log.Error("an upload was refused: the disk is full", "client", f.session.Client, "name", name)
 }
 
 func (f *FS) forget(u *upload) {

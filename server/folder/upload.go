@@ -95,8 +95,12 @@ func (u *upload) WriteAt(p []byte, off int64) (int, error) {
 func (u *upload) TransferError(err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.err == nil {
-		u.err = err
+	if u.err != nil {
+		return
+	}
+	u.err = err
+	if errors.Is(err, reports.ErrNoSpace) {
+		u.fs.logNoSpace(u.name)
 	}
 }
 
