@@ -83,7 +83,7 @@ func limitSettings() []field[Config] {
 		value: limit(func(l *Limits) *int { return &l.ConnectionsPerAddress }),
 	}, {
 		key: "sftp.limits.unauthenticated", kind: "number", def: "200",
-		doc:   "Connections at one time that have not logged in yet.",
+		doc:   "Connections at one time that have not logged in yet. One network (IPv4 /24, IPv6 /48) may hold half of them.",
 		value: limit(func(l *Limits) *int { return &l.Unauthenticated }),
 	}, {
 		key: "sftp.limits.login_timeout", kind: "duration", def: "30s",

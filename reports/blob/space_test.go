@@ -87,7 +87,7 @@ func spare(d *blob.Dir, mount string) error {
 		return fmt.Errorf("an empty disk has nothing to spare: %w", err)
 	}
 	filler := filepath.Join(mount, "filler")
-	if err := os.WriteFile(filler, make([]byte, 240<<10), 0o600); err != nil {
+	if err := os.WriteFile(filler, make([]byte, 248<<10), 0o600); err != nil {
 		return fmt.Errorf("filling the disk down to its reserve: %w", err)
 	}
 	if err := wantNoSpace(d.Spare()); err != nil {

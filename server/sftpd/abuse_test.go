@@ -322,7 +322,7 @@ func TestAttackPipelinedReadsAreBounded(t *testing.T) {
 
 // What strangers send before they log in is held in small amounts.
 func TestAttackStalledHandshakesHoldLittleMemory(t *testing.T) {
-	h := start(t, options{limits: func(l *server.Limits) { l.ConnectionsPerAddress = 100 }})
+	h := start(t, options{limits: func(l *server.Limits) { l.ConnectionsPerAddress, l.Unauthenticated = 100, 200 }})
 	before := heap()
 	half := append(binary.BigEndian.AppendUint32([]byte("SSH-2.0-stall\r\n"), 35000), make([]byte, 34000)...)
 	for range 100 {

@@ -269,7 +269,7 @@ func TestAttackGarbageInsteadOfHello(t *testing.T) {
 func TestAttackStalledHandshakes(t *testing.T) {
 	t.Parallel()
 	h := start(t, options{limits: func(l *server.Limits) {
-		l.LoginTimeout, l.Unauthenticated, l.ConnectionsPerAddress = time.Second, 40, 100
+		l.LoginTimeout, l.Unauthenticated, l.ConnectionsPerAddress = time.Second, 80, 100 // one network has half of 80
 	}})
 	var conns []net.Conn
 	for range 50 {
