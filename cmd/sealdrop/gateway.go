@@ -40,6 +40,7 @@ type gateway struct {
 	catalog   *catalog.Catalog
 	blobs     *blob.Dir
 	gate      *access.Gate
+	own       keys.Own
 	publisher *publish.Publisher
 	sweeper   *retention.Sweeper
 }
@@ -106,7 +107,7 @@ func openGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *
 	if err != nil {
 		return nil, err
 	}
-	g = &gateway{config: cfg, log: log}
+	g = &gateway{config: cfg, log: log, own: own}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, g.Close())

@@ -20,7 +20,7 @@ to. Both come as files from the client; only ever the public half.
 
 A report is sealed to every active PGP key of its client, so keys can overlap
 while a client changes over. An SSH key belongs to one client only.`,
-		a.keyImport(), a.keyList(), a.keyShow(), a.keyRetire(), a.keyRevoke())
+		a.keyImport(), a.keyList(), a.keyShow(), a.keyRetire(), a.keyRevoke(), a.keyGateway())
 }
 
 func (a *app) keyImport() *cobra.Command {
@@ -304,6 +304,34 @@ func (a *app) keyRevoke() *cobra.Command {
 			return err
 		}
 		return a.showKey(viewKey(k))
+	})
+	return a.outputFlag(cmd)
+}
+
+func (a *app) keyGateway() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "gateway", Short: "show the key that the gateway signs with",
+		Long: `Prints the public half of the gateway's own signing key, for clients to import and
+certify: with sealing.sign, every report is signed with it, and gpg can then tell
+who it is from. Without the key gpg opens a signed report, too, but ends with exit
+status 2.`,
+		Example: "  sealdrop key gateway -o json\n  sealdrop key gateway >gateway.asc     # what is not the key, gpg --import passes over",
+		Args:    arguments(),
+	}
+	cmd.RunE = a.withGateway(func(_ context.Context, g *gateway, _ []string) error {
+		cert := g.own.Signing.Certificate()
+		out := struct {
+			Fingerprint string `json:"fingerprint"`
+			Algorithm   string `json:"algorithm"`
+			Signs       bool   `json:"signs"`
+			Public      string `json:"public"`
+		}{cert.Fingerprint(), cert.Algorithm(), g.config.Sealing.Sign, cert.Armored()}
+		return a.show(out, func(w io.Writer) {
+			row(w, "fingerprint", out.Fingerprint)
+			row(w, "algorithm", out.Algorithm)
+			row(w, "signs reports", out.Signs)
+			fmt.Fprintf(w, "\n%s\n", out.Public)
+		})
 	})
 	return a.outputFlag(cmd)
 }

@@ -57,6 +57,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Values[processesKey{}] = processes{}
 			env.Setenv("KEYS", keys.dir)
+			env.Setenv("GNUPG", keys.gnupg)
 			env.Setenv("LC_ALL", "C.UTF-8")
 			// The race detector has every program wait for a second at its end.
 			env.Setenv("GORACE", "atexit_sleep_ms=0")
