@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -17,29 +16,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sealdrop/sealdrop/internal/testbinary"
 	"github.com/sealdrop/sealdrop/keys/pgp"
 )
 
 // binary is the program under test, built once.
 var binary string
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "sealdrop-e2e")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "sealdrop")
-	build := exec.Command("go", "build", "-o", binary, "github.com/sealdrop/sealdrop/cmd/sealdrop")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "building sealdrop: %v\n%s", err, out)
-		return 1
-	}
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(testbinary.Run(m, &binary)) }
 
 // gateway is a running `sealdrop serve`.
 type gateway struct {
