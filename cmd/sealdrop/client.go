@@ -312,10 +312,10 @@ func (a *app) showClient(ctx context.Context, g *gateway, c keys.Client) error {
 			retention = g.config.Retention.After.String() + " (the gateway's)"
 		}
 		row(w, "id", v.ID)
-		row(w, "name", v.Name, place(c, keys.FieldName))
-		row(w, "state", enabled(v.Disabled), place(c, keys.FieldDisabled))
-		row(w, "allow", networks(v.Allow), place(c, keys.FieldAllow))
-		row(w, "retention", retention, place(c, keys.FieldRetention))
+		row(w, "name", v.Name+place(c, keys.FieldName))
+		row(w, "state", enabled(v.Disabled)+place(c, keys.FieldDisabled))
+		row(w, "allow", networks(v.Allow)+place(c, keys.FieldAllow))
+		row(w, "retention", retention+place(c, keys.FieldRetention))
 		row(w, "created", stamp(v.Created))
 		row(w, "folder", fmt.Sprintf("%d files, %s", files, size(bytes)))
 		for _, k := range v.Keys {
@@ -329,9 +329,9 @@ func (a *app) showClient(ctx context.Context, g *gateway, c keys.Client) error {
 
 func place(c keys.Client, field string) string {
 	if p := c.Declared[field]; p != "" {
-		return "(declared at " + p + ")"
+		return "  (declared at " + p + ")"
 	}
-	return " "
+	return ""
 }
 
 func (a *app) clientDisable(disabled bool) *cobra.Command {

@@ -95,6 +95,7 @@ func TestIPv4MappedAddressIsTheIPv4Address(t *testing.T) {
 	mustRefuse(t, c, "", "-o", "BindAddress=127.0.0.3")
 	g.sealdrop("client", "set", "acme", "--allow", "::1")
 	mustRefuse(t, c, "")
+	c.run("ls\n", "sftp", append(c.openSSH("-b", "-"), c.id+"@[::1]")...)
 }
 
 // mustRefuse checks that the client does not get in, and that it is told so.
