@@ -68,9 +68,9 @@ UPDATE keys SET last_used_at = @last_used_at WHERE id = @id;
 
 -- name: InsertEntry :exec
 INSERT INTO entries (id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at,
-    published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, coverage)
+    published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, replaces, coverage)
 VALUES (@id, @client_id, @parent_id, @name, @kind, @state, @size, @sha256, @plain_size, @blob, @sealed_to, @received_at,
-    @published_at, @modified_at, @expires_at, 0, 0, 0, '');
+    @published_at, @modified_at, @expires_at, 0, 0, 0, @replaces, '');
 
 -- name: GetEntry :one
 SELECT * FROM entries WHERE id = @id;
@@ -100,7 +100,10 @@ WHERE (CAST(@client_id AS TEXT) = '' OR client_id = @client_id)
 ORDER BY received_at DESC, id DESC LIMIT CAST(@n AS BIGINT);
 
 -- name: ListHeld :many
-SELECT * FROM entries WHERE client_id = @client_id AND state = 'held' AND id > @after ORDER BY id LIMIT CAST(@n AS BIGINT);
+-- In the order of arrival, after the cursor (received_at, id).
+SELECT * FROM entries WHERE client_id = @client_id AND state = 'held'
+  AND (received_at > @received_after OR (received_at = @received_after AND id > @id_after))
+ORDER BY received_at, id LIMIT CAST(@n AS BIGINT);
 
 -- name: HeldClients :many
 SELECT client_id, COUNT(*) AS reports FROM entries WHERE state = 'held' GROUP BY client_id ORDER BY client_id;

@@ -118,6 +118,9 @@ func (c *Catalog) insertReport(tx *database.Tx, id string, now time.Time, p Publ
 		Size: p.Size, Sha256: p.SHA256, PlainSize: p.PlainSize, Blob: p.Blob, SealedTo: strings.Join(p.SealedTo, ","),
 		ReceivedAt: database.Micros(now), ModifiedAt: database.Micros(p.Modified),
 	}
+	if p.Held && p.Replace {
+		e.Replaces = 1
+	}
 	name, event := p.Name, audit.Event("report.held")
 	e.Name, e.State = p.Name.Base(), string(reports.Held)
 	if !p.Held {
@@ -233,10 +236,14 @@ func (c *Catalog) claim(tx *database.Tx, blob string) error {
 	return nil
 }
 
-// HeldReports returns up to limit held reports of a client, those whose id
-// comes after the given one.
-func (c *Catalog) HeldReports(ctx context.Context, client reports.ClientID, after string, limit int) ([]reports.Report, error) {
-	rows, err := c.db.Read().ListHeld(ctx, query.ListHeldParams{ClientID: client.String(), After: after, N: int64(limit)})
+// HeldReports returns up to limit held reports of a client in the order in which
+// they came, those after the report after, which is nil at the beginning.
+func (c *Catalog) HeldReports(ctx context.Context, client reports.ClientID, after *reports.Report, limit int) ([]reports.Report, error) {
+	p := query.ListHeldParams{ClientID: client.String(), N: int64(limit)}
+	if after != nil {
+		p.ReceivedAfter, p.IDAfter = database.Micros(after.Received), after.ID
+	}
+	rows, err := c.db.Read().ListHeld(ctx, p)
 	if err != nil {
 		return nil, fmt.Errorf("listing held reports: %w", err)
 	}
@@ -287,7 +294,7 @@ func (c *Catalog) Release(ctx context.Context, rel Released) (r reports.Report, 
 			return err
 		}
 		now := c.now().UTC()
-		name, err := c.makeRoom(tx, rel.Actor, held.Client, root, held.Name, false)
+		name, err := c.makeRoom(tx, rel.Actor, held.Client, root, held.Name, row.Replaces != 0)
 		if err != nil {
 			return err
 		}

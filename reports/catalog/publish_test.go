@@ -257,7 +257,7 @@ func TestHeldAndReleased(t *testing.T) {
 	if !f.garbage(t)[r.Blob] || f.garbage(t)[rel.Blob] {
 		t.Errorf("garbage is %v", f.garbage(t))
 	}
-	if list, err := f.HeldReports(t.Context(), f.acme, "", 10); err != nil || len(list) != 0 {
+	if list, err := f.HeldReports(t.Context(), f.acme, nil, 10); err != nil || len(list) != 0 {
 		t.Errorf("still held: %v, %v", list, err)
 	}
 }

@@ -248,6 +248,28 @@ func TestHeldAndReleased(t *testing.T) {
 	}
 }
 
+// TestHeldReportForgetsToReplace: a correction that was held takes the place of
+// what it corrects, be that published or held before it.
+func TestHeldReportForgetsToReplace(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.deliver(t, f.delivery(t, "a"), "wrong")
+	d := f.delivery(t, "a")
+	d.Replace = true
+	right := f.deliver(t, d, "right").Report
+	f.certify(t)
+	if n, err := f.ReleaseAll(t.Context(), "test"); n != 2 || err != nil {
+		t.Errorf("released %d, %v", n, err)
+	}
+	name := right.Name
+	if r, err := f.catalog.Lookup(t.Context(), f.acme, name); err != nil || r.ID != right.ID {
+		t.Errorf("%s is %+v, %v", name, r, err)
+	}
+	if list, err := f.catalog.Children(t.Context(), f.acme, reports.Name{}, "", 10); err != nil || len(list) != 1 {
+		t.Errorf("the folder holds %+v, %v", list, err)
+	}
+}
+
 // TestOneDamagedReportKeepsBackNoOther from being released.
 func TestOneDamagedReportKeepsBackNoOther(t *testing.T) {
 	t.Parallel()

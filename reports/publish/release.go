@@ -34,7 +34,8 @@ func (p *Publisher) Release(ctx context.Context, actor string, client reports.Cl
 		return 0, err
 	}
 	recipients = append(recipients, p.Escrow...)
-	released, after := 0, ""
+	released := 0
+	var after *reports.Report
 	var failed []error
 	for {
 		page, err := p.Catalog.HeldReports(ctx, client, after, releasePage)
@@ -42,7 +43,6 @@ func (p *Publisher) Release(ctx context.Context, actor string, client reports.Cl
 			return released, errors.Join(append(failed, err)...)
 		}
 		for _, held := range page {
-			after = held.ID
 			r, done, err := p.release(ctx, actor, held, c, recipients)
 			if err != nil {
 				failed = append(failed, fmt.Errorf("releasing %s (%s): %w", held.Name, held.ID, err))
@@ -54,6 +54,9 @@ func (p *Publisher) Release(ctx context.Context, actor string, client reports.Cl
 					each(r)
 				}
 			}
+		}
+		if len(page) > 0 {
+			after = &page[len(page)-1]
 		}
 		if len(page) < releasePage {
 			return released, errors.Join(failed...)

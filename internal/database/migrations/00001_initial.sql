@@ -56,6 +56,7 @@ CREATE TABLE entries (
     collected_at BIGINT NOT NULL,
     removed_at   BIGINT NOT NULL,
     legal_hold   BIGINT NOT NULL,
+    replaces     BIGINT NOT NULL,        -- a held report takes the place of its name's file once it is released
     coverage     TEXT   NOT NULL         -- byte ranges that went out in transfers that ended well
 );
 CREATE UNIQUE INDEX entries_visible ON entries (client_id, parent_id, name) WHERE state IN ('published', 'collected');

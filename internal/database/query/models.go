@@ -54,6 +54,7 @@ type Entry struct {
 	CollectedAt int64
 	RemovedAt   int64
 	LegalHold   int64
+	Replaces    int64
 	Coverage    string
 }
 

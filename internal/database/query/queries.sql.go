@@ -263,7 +263,7 @@ func (q *Queries) DeleteSource(ctx context.Context, arg DeleteSourceParams) erro
 }
 
 const findChild = `-- name: FindChild :one
-SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, coverage FROM entries
+SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, replaces, coverage FROM entries
 WHERE client_id = $1 AND parent_id = $2 AND name = $3 AND state IN ('published', 'collected')
 `
 
@@ -295,6 +295,7 @@ func (q *Queries) FindChild(ctx context.Context, arg FindChildParams) (Entry, er
 		&i.CollectedAt,
 		&i.RemovedAt,
 		&i.LegalHold,
+		&i.Replaces,
 		&i.Coverage,
 	)
 	return i, err
@@ -388,7 +389,7 @@ func (q *Queries) GetClient(ctx context.Context, id string) (Client, error) {
 }
 
 const getEntry = `-- name: GetEntry :one
-SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, coverage FROM entries WHERE id = $1
+SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, replaces, coverage FROM entries WHERE id = $1
 `
 
 func (q *Queries) GetEntry(ctx context.Context, id string) (Entry, error) {
@@ -413,6 +414,7 @@ func (q *Queries) GetEntry(ctx context.Context, id string) (Entry, error) {
 		&i.CollectedAt,
 		&i.RemovedAt,
 		&i.LegalHold,
+		&i.Replaces,
 		&i.Coverage,
 	)
 	return i, err
@@ -597,9 +599,9 @@ func (q *Queries) InsertClient(ctx context.Context, arg InsertClientParams) erro
 const insertEntry = `-- name: InsertEntry :exec
 
 INSERT INTO entries (id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at,
-    published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, coverage)
+    published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, replaces, coverage)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
-    $13, $14, $15, 0, 0, 0, '')
+    $13, $14, $15, 0, 0, 0, $16, '')
 `
 
 type InsertEntryParams struct {
@@ -618,6 +620,7 @@ type InsertEntryParams struct {
 	PublishedAt int64
 	ModifiedAt  int64
 	ExpiresAt   int64
+	Replaces    int64
 }
 
 // ## Entries
@@ -638,6 +641,7 @@ func (q *Queries) InsertEntry(ctx context.Context, arg InsertEntryParams) error 
 		arg.PublishedAt,
 		arg.ModifiedAt,
 		arg.ExpiresAt,
+		arg.Replaces,
 	)
 	return err
 }
@@ -957,7 +961,7 @@ func (q *Queries) ListBans(ctx context.Context, arg ListBansParams) ([]Ban, erro
 }
 
 const listChildren = `-- name: ListChildren :many
-SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, coverage FROM entries
+SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, replaces, coverage FROM entries
 WHERE client_id = $1 AND parent_id = $2 AND name > $3 AND state IN ('published', 'collected')
 ORDER BY name LIMIT CAST($4 AS BIGINT)
 `
@@ -1002,6 +1006,7 @@ func (q *Queries) ListChildren(ctx context.Context, arg ListChildrenParams) ([]E
 			&i.CollectedAt,
 			&i.RemovedAt,
 			&i.LegalHold,
+			&i.Replaces,
 			&i.Coverage,
 		); err != nil {
 			return nil, err
@@ -1018,7 +1023,7 @@ func (q *Queries) ListChildren(ctx context.Context, arg ListChildrenParams) ([]E
 }
 
 const listClientFiles = `-- name: ListClientFiles :many
-SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, coverage FROM entries WHERE client_id = $1 AND kind <> 'folder' ORDER BY received_at, id LIMIT CAST($2 AS BIGINT)
+SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, replaces, coverage FROM entries WHERE client_id = $1 AND kind <> 'folder' ORDER BY received_at, id LIMIT CAST($2 AS BIGINT)
 `
 
 type ListClientFilesParams struct {
@@ -1054,6 +1059,7 @@ func (q *Queries) ListClientFiles(ctx context.Context, arg ListClientFilesParams
 			&i.CollectedAt,
 			&i.RemovedAt,
 			&i.LegalHold,
+			&i.Replaces,
 			&i.Coverage,
 		); err != nil {
 			return nil, err
@@ -1176,7 +1182,7 @@ func (q *Queries) ListDeclaredClients(ctx context.Context) ([]Client, error) {
 }
 
 const listDue = `-- name: ListDue :many
-SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, coverage FROM entries WHERE expires_at > 0 AND legal_hold = 0 AND expires_at <= $1
+SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, replaces, coverage FROM entries WHERE expires_at > 0 AND legal_hold = 0 AND expires_at <= $1
 ORDER BY expires_at LIMIT CAST($2 AS BIGINT)
 `
 
@@ -1213,6 +1219,7 @@ func (q *Queries) ListDue(ctx context.Context, arg ListDueParams) ([]Entry, erro
 			&i.CollectedAt,
 			&i.RemovedAt,
 			&i.LegalHold,
+			&i.Replaces,
 			&i.Coverage,
 		); err != nil {
 			return nil, err
@@ -1229,7 +1236,7 @@ func (q *Queries) ListDue(ctx context.Context, arg ListDueParams) ([]Entry, erro
 }
 
 const listDueAfter = `-- name: ListDueAfter :many
-SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, coverage FROM entries WHERE expires_at > 0 AND legal_hold = 0 AND expires_at <= $1
+SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, replaces, coverage FROM entries WHERE expires_at > 0 AND legal_hold = 0 AND expires_at <= $1
   AND (expires_at > $2 OR (expires_at = $2 AND id > $3))
 ORDER BY expires_at, id LIMIT CAST($4 AS BIGINT)
 `
@@ -1274,6 +1281,7 @@ func (q *Queries) ListDueAfter(ctx context.Context, arg ListDueAfterParams) ([]E
 			&i.CollectedAt,
 			&i.RemovedAt,
 			&i.LegalHold,
+			&i.Replaces,
 			&i.Coverage,
 		); err != nil {
 			return nil, err
@@ -1322,17 +1330,26 @@ func (q *Queries) ListGarbage(ctx context.Context, arg ListGarbageParams) ([]Gar
 }
 
 const listHeld = `-- name: ListHeld :many
-SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, coverage FROM entries WHERE client_id = $1 AND state = 'held' AND id > $2 ORDER BY id LIMIT CAST($3 AS BIGINT)
+SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, replaces, coverage FROM entries WHERE client_id = $1 AND state = 'held'
+  AND (received_at > $2 OR (received_at = $2 AND id > $3))
+ORDER BY received_at, id LIMIT CAST($4 AS BIGINT)
 `
 
 type ListHeldParams struct {
-	ClientID string
-	After    string
-	N        int64
+	ClientID      string
+	ReceivedAfter int64
+	IDAfter       string
+	N             int64
 }
 
+// In the order of arrival, after the cursor (received_at, id).
 func (q *Queries) ListHeld(ctx context.Context, arg ListHeldParams) ([]Entry, error) {
-	rows, err := q.db.QueryContext(ctx, listHeld, arg.ClientID, arg.After, arg.N)
+	rows, err := q.db.QueryContext(ctx, listHeld,
+		arg.ClientID,
+		arg.ReceivedAfter,
+		arg.IDAfter,
+		arg.N,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -1359,6 +1376,7 @@ func (q *Queries) ListHeld(ctx context.Context, arg ListHeldParams) ([]Entry, er
 			&i.CollectedAt,
 			&i.RemovedAt,
 			&i.LegalHold,
+			&i.Replaces,
 			&i.Coverage,
 		); err != nil {
 			return nil, err
@@ -1511,7 +1529,7 @@ func (q *Queries) ListReceipts(ctx context.Context, entryID string) ([]Receipt, 
 }
 
 const listReports = `-- name: ListReports :many
-SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, coverage FROM entries
+SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, replaces, coverage FROM entries
 WHERE (CAST($1 AS TEXT) = '' OR client_id = $1)
   AND (CAST($2 AS TEXT) = '' OR state = $2)
   AND kind <> 'folder'
@@ -1562,6 +1580,7 @@ func (q *Queries) ListReports(ctx context.Context, arg ListReportsParams) ([]Ent
 			&i.CollectedAt,
 			&i.RemovedAt,
 			&i.LegalHold,
+			&i.Replaces,
 			&i.Coverage,
 		); err != nil {
 			return nil, err
