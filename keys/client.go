@@ -25,8 +25,10 @@ type Client struct {
 	// Retention is how long its reports are kept, 0 for the gateway's default.
 	Retention time.Duration
 	Disabled  bool
+	// FTP says how the client may log in with its password. "" is [FTPTLS].
+	FTP FTPMode
 	// Declared maps the fields that the configuration declares ("name", "allow",
-	// "retention", "disabled") to the place where it does ("config.yaml:12").
+	// "retention", "disabled", "ftp") to the place where it does ("config.yaml:12").
 	// nil: the client is not declared.
 	Declared map[string]string
 	Created  time.Time
@@ -38,6 +40,25 @@ type Change struct {
 	Allow     *[]netip.Prefix
 	Retention *time.Duration
 	Disabled  *bool
+	FTP       *FTPMode
+}
+
+// FTPMode says how a client may use FTP. sFTP is open to it in any case.
+type FTPMode string
+
+// The modes.
+const (
+	FTPTLS   FTPMode = "tls"   // over TLS only
+	FTPPlain FTPMode = "plain" // in the clear as well, where the gateway allows that at all
+	FTPOff   FTPMode = "off"
+)
+
+// orDefault returns m, or what stands for it where nothing was said.
+func (m FTPMode) orDefault() FTPMode {
+	if m == "" {
+		return FTPTLS
+	}
+	return m
 }
 
 // The names of a client's fields, as the configuration and errors write them.
@@ -46,6 +67,7 @@ const (
 	FieldAllow     = "allow"
 	FieldRetention = "retention"
 	FieldDisabled  = "disabled"
+	FieldFTP       = "ftp"
 )
 
 // DeclaredError says that a field is declared in the configuration and can't be
@@ -105,7 +127,7 @@ func clientFromRow(row query.Client, prefixes []string) (Client, error) {
 		return Client{}, fmt.Errorf("reading the catalog: %w", err)
 	}
 	c := Client{
-		ID: id, Name: row.Name, Disabled: row.Disabled != 0,
+		ID: id, Name: row.Name, Disabled: row.Disabled != 0, FTP: FTPMode(row.Ftp).orDefault(),
 		Retention: time.Duration(row.Retention) * time.Microsecond,
 		Created:   database.Time(row.CreatedAt),
 	}
@@ -113,6 +135,9 @@ func clientFromRow(row query.Client, prefixes []string) (Client, error) {
 		if err := json.Unmarshal([]byte(row.Declared), &c.Declared); err != nil {
 			return Client{}, fmt.Errorf("reading client %s: its declaration: %w", id, err)
 		}
+	}
+	if c.FTP != FTPTLS && c.FTP != FTPPlain && c.FTP != FTPOff {
+		return Client{}, fmt.Errorf("reading client %s: its ftp is %q", id, row.Ftp)
 	}
 	for _, s := range prefixes {
 		p, err := netip.ParsePrefix(s)
@@ -186,7 +211,7 @@ func (r *Register) insert(tx *database.Tx, actor string, c Client) error {
 	}
 	err = tx.InsertClient(tx.Context(), query.InsertClientParams{
 		ID: c.ID.String(), Name: c.Name, Retention: c.Retention.Microseconds(), Disabled: flag(c.Disabled),
-		Declared: declared, CreatedAt: database.Micros(now),
+		Ftp: string(c.FTP.orDefault()), Declared: declared, CreatedAt: database.Micros(now),
 	})
 	if err != nil {
 		return fmt.Errorf("adding client %s: %w", c.ID, err)
@@ -196,7 +221,7 @@ func (r *Register) insert(tx *database.Tx, actor string, c Client) error {
 	}
 	return r.changed(tx, audit.Entry{
 		Event: "client.added", Actor: actor, Client: c.ID.String(),
-		Detail: map[string]string{"name": c.Name, "allow": prefixText(c.Allow)},
+		Detail: map[string]string{"name": c.Name, "allow": prefixText(c.Allow), "ftp": string(c.FTP.orDefault())},
 	})
 }
 
@@ -245,6 +270,9 @@ func (ch Change) apply(c Client) (Client, []string) {
 	if ch.Disabled != nil && *ch.Disabled != c.Disabled {
 		c.Disabled, fields = *ch.Disabled, append(fields, FieldDisabled)
 	}
+	if ch.FTP != nil && ch.FTP.orDefault() != c.FTP.orDefault() {
+		c.FTP, fields = *ch.FTP, append(fields, FieldFTP)
+	}
 	return c, fields
 }
 
@@ -265,7 +293,7 @@ func (r *Register) update(tx *database.Tx, actor string, before, after Client) e
 	}
 	err = tx.UpdateClient(tx.Context(), query.UpdateClientParams{
 		ID: after.ID.String(), Name: after.Name, Retention: after.Retention.Microseconds(),
-		Disabled: flag(after.Disabled), Declared: declared,
+		Disabled: flag(after.Disabled), Ftp: string(after.FTP.orDefault()), Declared: declared,
 	})
 	if err != nil {
 		return fmt.Errorf("changing client %s: %w", after.ID, err)
@@ -294,17 +322,18 @@ func difference(before, after Client) map[string]string {
 	note(FieldAllow, prefixText(before.Allow), prefixText(after.Allow))
 	note(FieldRetention, before.Retention.String(), after.Retention.String())
 	note(FieldDisabled, fmt.Sprint(before.Disabled), fmt.Sprint(after.Disabled))
+	note(FieldFTP, string(before.FTP.orDefault()), string(after.FTP.orDefault()))
 	return diff
 }
 
-// RemoveClient removes a client and its keys. Its reports must be gone.
+// RemoveClient removes a client with its keys and its password. Its reports must be gone.
 func (r *Register) RemoveClient(ctx context.Context, actor string, id reports.ClientID) error {
 	return r.db.Write(ctx, func(tx *database.Tx) error {
 		c, err := readClient(tx.Context(), tx.Queries, id)
 		if err != nil {
 			return err
 		}
-		if err := c.checkUndeclared([]string{FieldName, FieldAllow, FieldRetention, FieldDisabled}); err != nil {
+		if err := c.checkUndeclared([]string{FieldName, FieldAllow, FieldRetention, FieldDisabled, FieldFTP}); err != nil {
 			return err
 		}
 		n, err := tx.CountClientEntries(tx.Context(), id.String())

@@ -10,11 +10,12 @@ SELECT * FROM clients WHERE id > @after ORDER BY id LIMIT CAST(@n AS BIGINT);
 SELECT * FROM clients WHERE declared <> '' ORDER BY id;
 
 -- name: InsertClient :exec
-INSERT INTO clients (id, name, retention, disabled, declared, created_at)
-VALUES (@id, @name, @retention, @disabled, @declared, @created_at);
+INSERT INTO clients (id, name, retention, disabled, ftp, declared, created_at)
+VALUES (@id, @name, @retention, @disabled, @ftp, @declared, @created_at);
 
 -- name: UpdateClient :exec
-UPDATE clients SET name = @name, retention = @retention, disabled = @disabled, declared = @declared WHERE id = @id;
+UPDATE clients SET name = @name, retention = @retention, disabled = @disabled, ftp = @ftp, declared = @declared
+WHERE id = @id;
 
 -- name: DeleteClient :exec
 DELETE FROM clients WHERE id = @id;
@@ -63,6 +64,28 @@ UPDATE keys SET revoked_at = @revoked_at, revoked_reason = @revoked_reason WHERE
 
 -- name: TouchKey :exec
 UPDATE keys SET last_used_at = @last_used_at WHERE id = @id;
+
+-- ## Passwords
+
+-- name: GetPassword :one
+SELECT * FROM passwords WHERE client_id = @client_id;
+
+-- name: ListPasswords :many
+SELECT * FROM passwords WHERE client_id > @after ORDER BY client_id LIMIT CAST(@n AS BIGINT);
+
+-- name: PutPassword :exec
+INSERT INTO passwords (client_id, hash, set_at, expires_at, last_used_at)
+VALUES (@client_id, @hash, @set_at, @expires_at, 0)
+ON CONFLICT (client_id) DO UPDATE SET hash = excluded.hash, set_at = excluded.set_at, expires_at = excluded.expires_at, last_used_at = 0;
+
+-- name: ExpirePassword :exec
+UPDATE passwords SET expires_at = @expires_at WHERE client_id = @client_id;
+
+-- name: DeletePassword :execrows
+DELETE FROM passwords WHERE client_id = @client_id;
+
+-- name: TouchPassword :exec
+UPDATE passwords SET last_used_at = @last_used_at WHERE client_id = @client_id;
 
 -- ## Entries
 
@@ -132,6 +155,14 @@ ORDER BY expires_at, id LIMIT CAST(@n AS BIGINT);
 
 -- name: MoveEntry :exec
 UPDATE entries SET parent_id = @parent_id, name = @name WHERE id = @id;
+
+-- name: ListUndigested :many
+-- In the order of blobs, after the cursor.
+SELECT id, blob, size FROM entries WHERE sha256 = '' AND blob <> '' AND blob > @after
+ORDER BY blob LIMIT CAST(@n AS BIGINT);
+
+-- name: SetDigest :execrows
+UPDATE entries SET sha256 = @sha256 WHERE id = @id AND blob = @blob AND sha256 = '';
 
 -- name: SetModified :exec
 UPDATE entries SET modified_at = @modified_at WHERE id = @id;
@@ -205,6 +236,9 @@ VALUES (@id, @entry_id, @client_id, @name, @sha256, @protocol, @address, @finger
 -- name: ListReceipts :many
 SELECT * FROM receipts WHERE entry_id = @entry_id ORDER BY ended_at, id;
 
+-- name: SetReceiptDigests :exec
+UPDATE receipts SET sha256 = @sha256 WHERE entry_id = @entry_id AND sha256 = '';
+
 -- ## Interrupted uploads
 
 -- name: GetPartial :one
@@ -277,3 +311,9 @@ SELECT * FROM audit WHERE seq > @after ORDER BY seq LIMIT CAST(@n AS BIGINT);
 -- name: ListAuditBackwards :many
 SELECT * FROM audit WHERE seq < @before AND (CAST(@client_id AS TEXT) = '' OR client_id = @client_id)
 ORDER BY seq DESC LIMIT CAST(@n AS BIGINT);
+
+-- name: LastDataEvent :one
+-- Whether the client could last open the data port that it was told of.
+SELECT * FROM audit WHERE client_id = @client_id AND subject = @subject
+  AND event IN ('data.unreachable', 'data.reached')
+ORDER BY seq DESC LIMIT 1;

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sealdrop/sealdrop/keys"
+	"github.com/sealdrop/sealdrop/keys/password"
 	"github.com/sealdrop/sealdrop/reports"
 )
 
@@ -17,9 +18,15 @@ type Key struct {
 	Bits        int
 }
 
+// The protocols.
+const (
+	SFTP = "sftp" // clients prove themselves with an SSH key
+	FTP  = "ftp"  // with a password
+)
+
 // Attempt is one try to log in.
 type Attempt struct {
-	Protocol string // "sftp"
+	Protocol string // SFTP or FTP
 	Address  netip.Addr
 	// User is what the client gave as its user name. It is a stranger's text
 	// until it has been parsed.
@@ -30,10 +37,19 @@ type Attempt struct {
 	Proved *Key
 	// Offered are the keys that the client showed, proved or not.
 	Offered []Key
+	// TLS: over FTP, the control connection is encrypted.
+	TLS bool
+	// Password is what the client gave as its password, nil if it gave none. It is
+	// forgotten as soon as the attempt is decided on.
+	Password *string
 	// Failure is what the protocol itself found, "" if it found nothing.
 	Failure Reason
 	// Detail tells more about Failure.
 	Detail string
+
+	// proof is, for an attempt that became a session, the hash that its password
+	// was right for.
+	proof *password.Hash
 }
 
 // Decision is the gate's answer.
@@ -51,28 +67,38 @@ type Decision struct {
 	Remedy string `json:"remedy"`
 
 	client keys.Client
+	// hash is the hash that the attempt's password was compared with, nil if it was
+	// not looked at.
+	hash *password.Hash
 }
 
 // Allowed reports whether the answer is yes.
 func (d Decision) Allowed() bool { return d.Reason == Allowed }
 
-// Explain finds out what happens to an attempt, without recording anything.
+// Explain finds out what happens to an attempt, without recording anything. Over
+// FTP, an attempt without a password is taken for one with the right password.
 //
 // Faults on the client's own side come before what an operator can mend: an
-// unknown user before its address, the address before its key.
+// unknown user before its address, the address before its key or password.
 func (g *Gate) Explain(ctx context.Context, a Attempt) (Decision, error) {
-	until, err := g.bannedUntil(ctx, a.Address.Unmap())
+	until, err := g.bannedUntil(ctx, bucket(a.Address))
 	if err != nil {
 		return Decision{}, err
 	}
-	return g.judge(ctx, a, until)
+	d, err := g.judge(ctx, a, until)
+	if err != nil || a.Password == nil || d.hash != nil || !until.IsZero() || d.probe(a) {
+		return d, err
+	}
+	// Whatever stood in the way, a password has cost the time of one that was
+	// looked at.
+	return d, g.compareWithDecoy(ctx, *a.Password)
 }
 
 // judge is [Gate.Explain] for an address that is locked out until a time, the
 // zero time if it is not.
 func (g *Gate) judge(ctx context.Context, a Attempt, banned time.Time) (Decision, error) {
 	a.Address = a.Address.Unmap()
-	f := facts{user: printable(a.User), address: a.Address.String(), detail: printable(a.Detail)}
+	f := facts{user: printable(a.User), address: a.Address.String(), detail: printable(a.Detail), ftp: a.Protocol == FTP, tls: a.TLS}
 	presented := a.Offered
 	if a.Proved != nil {
 		presented = []Key{*a.Proved}
@@ -95,7 +121,7 @@ func (g *Gate) judge(ctx context.Context, a Attempt, banned time.Time) (Decision
 	if a.Failure == NoCommonAlgorithm || a.User == "" {
 		return conclude(failureOr(a.Failure, ClosedBeforeLogin))
 	}
-	found, err := g.lookUp(ctx, a.User, presented)
+	found, err := g.lookUp(ctx, a, presented)
 	if err != nil {
 		return d, err
 	}
@@ -110,6 +136,13 @@ func (g *Gate) judge(ctx context.Context, a Attempt, banned time.Time) (Decision
 	case !allows(d.client, a.Address):
 		f.stranger = !g.Admit(ctx, a.Address)
 		return conclude(AddressNotAllowed)
+	case a.Protocol == FTP:
+		reason, when, err := g.judgePassword(ctx, a, found, &d)
+		f.when, f.password = when, reason == TooManyAttempts
+		if err != nil {
+			return d, err
+		}
+		return conclude(reason)
 	case a.Proved == nil && a.Failure != "" && (len(presented) == 0 || aboutKeys(a.Failure)):
 		return conclude(a.Failure)
 	case found.key == nil:
@@ -150,18 +183,22 @@ func keyReason(k keys.Key, now time.Time) (Reason, time.Time) {
 	return Allowed, time.Time{}
 }
 
-// found is what the catalog knows of the user and the keys of an attempt.
+// found is what the catalog knows of the user, the keys and the password of an
+// attempt.
 type found struct {
-	client *keys.Client
-	key    *keys.Key // the client's own among those presented, a usable one if there is one
-	owner  string    // another client that one of the keys belongs to
+	client   *keys.Client
+	key      *keys.Key      // the client's own among those presented, a usable one if there is one
+	owner    string         // another client that one of the keys belongs to
+	password *keys.Password // nil if the client has none
+	// locked is until when the client's password is locked out, zero if it is not.
+	locked time.Time
 }
 
 // lookUp makes the same look-ups whether or not the user exists, so that the
 // time they take tells a stranger nothing.
-func (g *Gate) lookUp(ctx context.Context, user string, presented []Key) (found, error) {
+func (g *Gate) lookUp(ctx context.Context, a Attempt, presented []Key) (found, error) {
 	var f found
-	id, parseErr := reports.ParseClientID(user)
+	id, parseErr := reports.ParseClientID(a.User)
 	client, err := g.register.Client(ctx, id)
 	switch {
 	case errors.Is(err, reports.ErrUnknownClient) || parseErr != nil:
@@ -169,6 +206,11 @@ func (g *Gate) lookUp(ctx context.Context, user string, presented []Key) (found,
 		return f, err
 	default:
 		f.client = &client
+	}
+	if a.Protocol == FTP {
+		if err := g.lookUpPassword(ctx, id, &f); err != nil {
+			return f, err
+		}
 	}
 	for _, p := range presented {
 		k, ok, err := g.register.SSHKey(ctx, p.Fingerprint)

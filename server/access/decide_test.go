@@ -59,7 +59,9 @@ func banned(t *testing.T, f *fixture, a *access.Attempt) {
 
 func TestReasons(t *testing.T) {
 	t.Parallel()
-	reached := map[access.Reason]bool{access.TooManySessions: true, access.GatewayFault: true} // by tests of their own
+	reached := map[access.Reason]bool{ // by tests of their own
+		access.TooManySessions: true, access.GatewayFault: true, access.PassivePortUnreachable: true,
+	}
 	for _, test := range []struct {
 		name     string
 		settings []setting
@@ -96,6 +98,28 @@ func TestReasons(t *testing.T) {
 		{"revoked before retired", []setting{retired, revoked}, access.KeyRevoked},
 		{"revoked before expired", []setting{expired, revoked}, access.KeyRevoked},
 		{"revoked before unproved", []setting{revoked, unproved("")}, access.KeyRevoked},
+
+		{"over FTP, all is well", []setting{overFTP}, access.Allowed},
+		{"FTP from a mapped address", []setting{overFTP, from("::ffff:192.0.2.7")}, access.Allowed},
+		{"FTP in the clear where it may", []setting{overFTP, mode(keys.FTPPlain), inTheClear}, access.Allowed},
+		{"FTP in the clear where it may not", []setting{overFTP, inTheClear}, access.PlainNotAllowed},
+		{"FTP in the clear where nobody may", []setting{overFTP, mode(keys.FTPPlain), inTheClear, noPlainFTP}, access.TLSRequired},
+		{"FTP off", []setting{overFTP, mode(keys.FTPOff)}, access.ProtocolNotEnabled},
+		{"no password is set", []setting{overFTP, noPassword}, access.PasswordMissing},
+		{"wrong password", []setting{overFTP, guess("wrong horse battery")}, access.PasswordWrong},
+		{"empty password", []setting{overFTP, guess("")}, access.PasswordWrong},
+		{"expired password", []setting{overFTP, expiredPassword}, access.PasswordExpired},
+		{"handshake failed before a user", []setting{overFTP, unasked(access.TLSFailed), user(""), inTheClear}, access.TLSFailed},
+		{"handshake failed after a user", []setting{overFTP, unasked(access.TLSFailed), inTheClear}, access.TLSFailed},
+		{"FTP hung up after a user", []setting{overFTP, unasked(access.ClosedBeforeLogin)}, access.ClosedBeforeLogin},
+		{"FTP hung up, and did not say why", []setting{overFTP, unasked(access.TimedOut)}, access.TimedOut},
+		{"FTP user before address", []setting{overFTP, user("nobody"), from("198.51.100.1")}, access.UnknownClient},
+		{"FTP address before password", []setting{overFTP, from("198.51.100.1"), guess("wrong horse battery")}, access.AddressNotAllowed},
+		{"FTP disabled before off", []setting{overFTP, disabled, mode(keys.FTPOff)}, access.ClientDisabled},
+		{"FTP off before in the clear", []setting{overFTP, mode(keys.FTPOff), inTheClear}, access.ProtocolNotEnabled},
+		{"in the clear before the password", []setting{overFTP, inTheClear, guess("wrong horse battery")}, access.PlainNotAllowed},
+		{"expired-is-told-only-to-who-knows-the-password", []setting{overFTP, expiredPassword, guess("wrong horse battery")}, access.PasswordWrong},
+		{"FTP banned before all", []setting{overFTP, banned, disabled}, access.TooManyAttempts},
 	} {
 		reached[test.want] = true
 		t.Run(test.name, func(t *testing.T) {
@@ -111,7 +135,7 @@ func TestReasons(t *testing.T) {
 			}
 			// What `sealdrop why` says is what happens.
 			var happened access.Decision
-			if a.Proved != nil {
+			if a.Proved != nil || a.Password != nil {
 				var s *access.Session
 				s, happened, err = f.Login(t.Context(), a, func(string) {})
 				if (s != nil) != (test.want == access.Allowed) {
@@ -191,6 +215,20 @@ func TestLoginNeedsProof(t *testing.T) {
 	a.Proved = nil
 	if s, _, err := f.Login(t.Context(), a, func(string) {}); s != nil || err == nil {
 		t.Errorf("logged in with what was only offered: %v", err)
+	}
+	a.Protocol = access.FTP // where an attempt without a password is explained as one with the right one
+	if s, _, err := f.Login(t.Context(), a, func(string) {}); s != nil || err == nil {
+		t.Errorf("logged in over FTP without a password: %v", err)
+	}
+	f.setPassword(t, "acme")
+	for name, a := range map[string]access.Attempt{
+		"a key over FTP":              {Protocol: access.FTP, Address: home, User: "acme", Proved: &f.key, TLS: true},
+		"a password over sFTP":        {Protocol: access.SFTP, Address: home, User: "acme", Password: ptr(secret), TLS: true},
+		"a password over no protocol": {Address: home, User: "acme", Password: ptr(secret), TLS: true},
+	} {
+		if s, _, err := f.Login(t.Context(), a, func(string) {}); s != nil || err == nil {
+			t.Errorf("logged in with %s: %v", name, err)
+		}
 	}
 }
 

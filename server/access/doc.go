@@ -9,14 +9,29 @@
 // # Rules
 //
 // Identity comes from a key whose signature was verified, never from one that
-// was merely offered. The address is compared after IPv4-mapped IPv6 was
+// was merely offered, or over FTP from a password. The address is compared after IPv4-mapped IPv6 was
 // unmapped, at accept ([Gate.Admit]) and again at login; what is no address is
 // on no list. Clients and keys are read from the catalog at each login; only the
 // set of networks that anybody may connect from is kept in memory, and it is
 // read anew as soon as the access mark moves.
 //
-// A session that the rules no longer allow, because a key was revoked or an
-// address taken away, is ended; see [Gate.Run].
+// A session that the rules no longer allow, because a key was revoked, a password
+// changed or an address taken away, is ended; see [Gate.Run].
+//
+// # Passwords
+//
+// A password is asked for only where it may be sent ([Gate.AskPassword]), is
+// compared with an argon2id hash, and is forgotten: what is kept of a login is the
+// hash that it was right for. Every try costs one comparison, whether or not there
+// is such a client, and whatever else is wrong with it; only an address that is
+// locked out costs none. A password that has let somebody in is remembered for two
+// minutes, by a keyed digest, for the same client at the same address and as long
+// as the stored hash is the same: Windows Explorer logs in anew for each file. As
+// many comparisons run at a time as there are cores.
+//
+// Wrong passwords count against their address, like keys that are not registered,
+// and besides, if they come from the client's own addresses, against the client: too
+// many lock its password out for a while, and nothing else.
 //
 // # Floods
 //

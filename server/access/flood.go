@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/sealdrop/sealdrop/internal/audit"
 	"github.com/sealdrop/sealdrop/internal/database"
 	"github.com/sealdrop/sealdrop/internal/database/query"
+	"github.com/sealdrop/sealdrop/reports"
 )
 
 // RepeatWindow is how long refusals of one kind are counted rather than
@@ -27,6 +29,8 @@ type refusal struct {
 	bucket string // address or network
 	client string
 	reason Reason
+	// probe: how often it came is not worth a record.
+	probe bool
 }
 
 type repeats struct {
@@ -85,7 +89,7 @@ func (r *refusals) giveBack(kind refusal, seen repeats) {
 func (g *Gate) flushRefusals(ctx context.Context, now time.Time) error {
 	var errs []error
 	for kind, seen := range g.refusals.take(now) {
-		if seen.more == 0 {
+		if seen.more == 0 || kind.probe {
 			continue
 		}
 		g.Log.Warn("login refused again", "reason", kind.reason, "client", kind.client, "address", kind.bucket, "times", seen.more)
@@ -118,7 +122,7 @@ type tally struct {
 	n     int
 }
 
-// failures counts failed logins by address.
+// failures counts failed logins by address, or by client.
 type failures struct {
 	mu   sync.Mutex
 	seen map[string]*tally
@@ -162,40 +166,56 @@ func (f *failures) forget(address string) {
 
 // fail counts a failed login, and locks its address out if there were too many.
 func (g *Gate) fail(ctx context.Context, addr netip.Addr) error {
-	address, now := bucket(addr), g.now()
-	n := g.failures.add(address, now, g.Window)
+	return g.count(ctx, &g.failures, bucket(addr), bucket(addr), audit.Entry{Event: "address.banned", Subject: bucket(addr)})
+}
+
+// failPassword counts a wrong password that a client gave from an address of its
+// own, and locks its password out if there were too many. Its keys stay good.
+func (g *Gate) failPassword(ctx context.Context, id reports.ClientID) error {
+	return g.count(ctx, &g.guesses, id.String(), passwordBan(id), audit.Entry{Event: "password.banned", Client: id.String()})
+}
+
+// passwordBan stands for a client's password where addresses are locked out. It is
+// no address, whatever the id.
+func passwordBan(id reports.ClientID) string { return passwordBans + id.String() }
+
+const passwordBans = "client:"
+
+func (g *Gate) count(ctx context.Context, f *failures, key, locked string, e audit.Entry) error {
+	now := g.now()
+	n := f.add(key, now, g.Window)
 	if n < g.Failures {
 		return nil
 	}
-	g.failures.forget(address)
+	f.forget(key)
 	until := now.Add(g.Ban)
-	g.Log.Warn("address locked out", "address", address, "failures", n, "until", until.UTC())
+	g.Log.Warn("locked out after failed logins", "address", locked, "failures", n, "until", until.UTC())
+	e.Actor, e.Detail = "gateway", map[string]string{"failures": strconv.Itoa(n), "until": until.UTC().Format(time.RFC3339)}
 	err := g.DB.Write(ctx, func(tx *database.Tx) error {
 		if err := tx.DeleteOldBans(tx.Context(), database.Micros(now)); err != nil {
 			return err
 		}
-		err := tx.PutBan(tx.Context(), query.PutBanParams{Address: address, UntilAt: database.Micros(until), Failures: int64(n)})
+		err := tx.PutBan(tx.Context(), query.PutBanParams{Address: locked, UntilAt: database.Micros(until), Failures: int64(n)})
 		if err != nil {
 			return err
 		}
-		return audit.Append(tx, now, audit.Entry{
-			Event: "address.banned", Actor: "gateway", Subject: address,
-			Detail: map[string]string{"failures": strconv.Itoa(n), "until": until.UTC().Format(time.RFC3339)},
-		})
+		return audit.Append(tx, now, e)
 	})
 	if err != nil {
-		return fmt.Errorf("locking %s out: %w", address, err)
+		return fmt.Errorf("locking %s out: %w", locked, err)
 	}
 	return nil
 }
 
-func (g *Gate) bannedUntil(ctx context.Context, addr netip.Addr) (time.Time, error) {
-	row, err := g.DB.Read().GetBan(ctx, bucket(addr))
+// bannedUntil returns until when a bucket of addresses or a [passwordBan] is locked
+// out, the zero time if it is not.
+func (g *Gate) bannedUntil(ctx context.Context, locked string) (time.Time, error) {
+	row, err := g.DB.Read().GetBan(ctx, locked)
 	if errors.Is(err, database.ErrNotFound) {
 		return time.Time{}, nil
 	}
 	if err != nil {
-		return time.Time{}, fmt.Errorf("looking up whether %s is locked out: %w", addr, err)
+		return time.Time{}, fmt.Errorf("looking up whether %s is locked out: %w", locked, err)
 	}
 	until := database.Time(row.UntilAt)
 	if !g.now().Before(until) {
@@ -204,9 +224,11 @@ func (g *Gate) bannedUntil(ctx context.Context, addr netip.Addr) (time.Time, err
 	return until, nil
 }
 
-// Ban is an address, or an IPv6 network, that is locked out.
+// Ban is something that is locked out: an address, an IPv6 network, or a client's
+// password from wherever it is given.
 type Ban struct {
-	Address  string    `json:"address"`
+	Address  string    `json:"address,omitempty"`
+	Client   string    `json:"client,omitempty"`
 	Until    time.Time `json:"until"`
 	Failures int64     `json:"failures"`
 }
@@ -216,25 +238,38 @@ func (g *Gate) Bans(ctx context.Context) ([]Ban, error) {
 	const most = 10000
 	rows, err := g.DB.Read().ListBans(ctx, query.ListBansParams{Now: database.Micros(g.now()), N: most})
 	if err != nil {
-		return nil, fmt.Errorf("listing locked-out addresses: %w", err)
+		return nil, fmt.Errorf("listing what is locked out: %w", err)
 	}
 	bans := make([]Ban, 0, len(rows))
 	for _, row := range rows {
-		bans = append(bans, Ban{Address: row.Address, Until: database.Time(row.UntilAt), Failures: row.Failures})
+		b := Ban{Address: row.Address, Until: database.Time(row.UntilAt), Failures: row.Failures}
+		if client, is := strings.CutPrefix(row.Address, passwordBans); is {
+			b.Address, b.Client = "", client
+		}
+		bans = append(bans, b)
 	}
 	return bans, nil
 }
 
 // LiftBan lets an address try again. lifted is false if it was not locked out.
 func (g *Gate) LiftBan(ctx context.Context, actor string, addr netip.Addr) (lifted bool, err error) {
-	address := bucket(addr)
+	return g.lift(ctx, bucket(addr), audit.Entry{Event: "address.unbanned", Actor: actor, Subject: bucket(addr)})
+}
+
+// LiftPasswordBan lets a client try its password again. lifted is false if it was
+// not locked out.
+func (g *Gate) LiftPasswordBan(ctx context.Context, actor string, id reports.ClientID) (lifted bool, err error) {
+	return g.lift(ctx, passwordBan(id), audit.Entry{Event: "password.unbanned", Actor: actor, Client: id.String()})
+}
+
+func (g *Gate) lift(ctx context.Context, locked string, e audit.Entry) (lifted bool, err error) {
 	err = g.DB.Write(ctx, func(tx *database.Tx) error {
-		n, err := tx.DeleteBan(tx.Context(), address)
+		n, err := tx.DeleteBan(tx.Context(), locked)
 		if err != nil || n == 0 {
 			return err
 		}
 		lifted = true
-		return audit.Append(tx, g.now(), audit.Entry{Event: "address.unbanned", Actor: actor, Subject: address})
+		return audit.Append(tx, g.now(), e)
 	})
 	return lifted, err
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"strconv"
 	"sync"
 	"time"
 
@@ -23,7 +24,10 @@ type Config struct {
 	Log      *slog.Logger
 	// SessionsPerClient is how many sessions one client may have open.
 	SessionsPerClient int
-	// Failures within Window lock an address out for Ban.
+	// PlainFTP lets those clients log in over FTP in the clear that are marked for
+	// it. Without it nobody may.
+	PlainFTP bool
+	// Failures within Window lock an address, or a client's password, out for Ban.
 	Failures int
 	Window   time.Duration
 	Ban      time.Duration
@@ -36,7 +40,10 @@ type Gate struct {
 	now      func() time.Time
 	networks networks
 	refusals refusals
-	failures failures
+	failures failures // by address
+	guesses  failures // wrong passwords, by client
+	checks   checks   // passwords
+	data     dataPorts
 
 	mu       sync.Mutex
 	sessions map[*Session]struct{}
@@ -49,14 +56,17 @@ func New(c Config) *Gate {
 		Config: c, register: c.Register, now: c.Now,
 		sessions: map[*Session]struct{}{}, perUser: map[string]int{},
 		refusals: refusals{seen: map[refusal]*repeats{}},
-		failures: failures{seen: map[string]*tally{}},
+		failures: failures{seen: map[string]*tally{}}, guesses: failures{seen: map[string]*tally{}},
+		checks: newChecks(), data: dataPorts{last: map[portKey]portState{}},
 	}
 }
 
 // Session is a login that was allowed.
 type Session struct {
-	Client      keys.Client
-	KeyID       string
+	Client keys.Client
+	// KeyID is "" for a login by password.
+	KeyID string
+	// Fingerprint is that of the key, or [ByPassword].
 	Fingerprint string
 	Address     netip.Addr
 
@@ -84,20 +94,23 @@ func (s *Session) Close() {
 // is registered for the user and usable. It records nothing, and a no says
 // nothing about why.
 func (g *Gate) Offered(ctx context.Context, user string, k Key) (bool, error) {
-	f, err := g.lookUp(ctx, user, []Key{k})
+	f, err := g.lookUp(ctx, Attempt{Protocol: SFTP, User: user}, []Key{k})
 	if err != nil {
 		return false, err
 	}
 	return f.client != nil && f.key != nil && f.key.Usable(g.now()), nil
 }
 
-// Login decides on an attempt with a proved key and records the answer. With a
-// yes it returns a session, which the caller must close; end is called, at any
-// time, when the session must be ended. An error means that no decision could be
-// had or recorded, which is a no.
+// Login decides on an attempt with a proved key or, over FTP, with a password, and
+// records the answer. With a yes it returns a session, which the caller must close;
+// end is called, at any time, when the session must be ended. An error means that
+// no decision could be had or recorded, which is a no.
 func (g *Gate) Login(ctx context.Context, a Attempt, end func(reason string)) (*Session, Decision, error) {
-	if a.Proved == nil {
-		return nil, Decision{}, errors.New("a login needs a proved key")
+	switch {
+	case a.Protocol == FTP && (a.Password == nil || a.Proved != nil):
+		return nil, Decision{}, errors.New("a login over FTP needs a password, and nothing else")
+	case a.Protocol != FTP && (a.Proved == nil || a.Password != nil):
+		return nil, Decision{}, errors.New("a login needs a proved key, and nothing else")
 	}
 	mark, err := g.accessMark(ctx)
 	if err != nil {
@@ -109,6 +122,10 @@ func (g *Gate) Login(ctx context.Context, a Attempt, end func(reason string)) (*
 	}
 	if !d.Allowed() {
 		return nil, d, g.refuse(ctx, a, d)
+	}
+	if a.Protocol == FTP {
+		g.remember(a, d)
+		a.Password, a.proof = nil, d.hash // from here on, the session is judged by the hash
 	}
 	s := &Session{
 		Client: d.client, KeyID: d.KeyID, Fingerprint: d.Fingerprint, Address: a.Address.Unmap(),
@@ -136,6 +153,9 @@ func (g *Gate) Login(ctx context.Context, a Attempt, end func(reason string)) (*
 		return nil, g.fault(a, err), err
 	}
 	g.failures.forget(bucket(a.Address))
+	if a.Protocol == FTP {
+		g.guesses.forget(d.Client)
+	}
 	g.Log.Info("login", "client", d.Client, "address", s.Address, "protocol", a.Protocol, "key", d.Fingerprint, "software", printable(a.Software))
 	return s, d, nil
 }
@@ -145,7 +165,7 @@ func (g *Gate) Login(ctx context.Context, a Attempt, end func(reason string)) (*
 func (g *Gate) fault(a Attempt, err error) Decision {
 	g.Log.Error("login refused by a fault of the gateway's own", "user", printable(a.User), "address", a.Address.Unmap(), "error", err)
 	d := Decision{Reason: GatewayFault}
-	d.What, d.Remedy = explanation(GatewayFault, facts{user: printable(a.User)})
+	d.What, d.Remedy = explanation(GatewayFault, facts{user: printable(a.User), ftp: a.Protocol == FTP})
 	return d
 }
 
@@ -162,16 +182,24 @@ func (g *Gate) enlist(s *Session) bool {
 }
 
 func (g *Gate) recordLogin(ctx context.Context, a Attempt, d Decision) error {
-	err := g.DB.Write(ctx, func(tx *database.Tx) error {
+	detail := map[string]string{
+		"protocol": a.Protocol, "address": a.Address.Unmap().String(), "key": d.Fingerprint, "software": printable(a.Software),
+	}
+	if a.Protocol == FTP {
+		detail["tls"] = strconv.FormatBool(a.TLS)
+	}
+	err := g.DB.Write(ctx, func(tx *database.Tx) (err error) {
 		now := g.now()
-		if err := tx.TouchKey(tx.Context(), query.TouchKeyParams{ID: d.KeyID, LastUsedAt: database.Micros(now)}); err != nil {
+		if a.Protocol == FTP {
+			err = tx.TouchPassword(tx.Context(), query.TouchPasswordParams{ClientID: d.Client, LastUsedAt: database.Micros(now)})
+		} else {
+			err = tx.TouchKey(tx.Context(), query.TouchKeyParams{ID: d.KeyID, LastUsedAt: database.Micros(now)})
+		}
+		if err != nil {
 			return err
 		}
 		return audit.Append(tx, now, audit.Entry{
-			Event: "login.allowed", Actor: "client:" + d.Client, Client: d.Client, Subject: d.KeyID,
-			Detail: map[string]string{
-				"protocol": a.Protocol, "address": a.Address.Unmap().String(), "key": d.Fingerprint, "software": printable(a.Software),
-			},
+			Event: "login.allowed", Actor: "client:" + d.Client, Client: d.Client, Subject: d.KeyID, Detail: detail,
 		})
 	})
 	if err != nil {
@@ -180,8 +208,8 @@ func (g *Gate) recordLogin(ctx context.Context, a Attempt, d Decision) error {
 	return nil
 }
 
-// Refused records an attempt that ended without a proved key, and returns why
-// it was refused.
+// Refused records an attempt that ended without a proved key or a password, and
+// returns why it was refused.
 func (g *Gate) Refused(ctx context.Context, a Attempt) (Decision, error) {
 	d, err := g.Explain(ctx, a)
 	if err != nil {
@@ -189,7 +217,7 @@ func (g *Gate) Refused(ctx context.Context, a Attempt) (Decision, error) {
 	}
 	if d.Allowed() { // it would have got in, had it gone on
 		d.Reason = ClosedBeforeLogin
-		d.What, d.Remedy = explanation(d.Reason, facts{user: d.Client, address: a.Address.Unmap().String()})
+		d.What, d.Remedy = explanation(d.Reason, facts{user: d.Client, address: a.Address.Unmap().String(), ftp: a.Protocol == FTP})
 	}
 	return d, g.refuse(ctx, a, d)
 }
@@ -197,13 +225,21 @@ func (g *Gate) Refused(ctx context.Context, a Attempt) (Decision, error) {
 // refuse records a refusal, or counts it if it is a repetition, and adds it to
 // the address's failures if it is of a kind that guessing consists of.
 func (g *Gate) refuse(ctx context.Context, a Attempt, d Decision) error {
+	kind := refusal{bucket: bucket(a.Address), client: d.Client, reason: d.Reason, probe: d.probe(a)}
 	switch d.Reason {
-	case UnknownClient, KeyUnknown, SignatureInvalid, KeyRevoked:
-		if err := g.fail(ctx, a.Address.Unmap()); err != nil {
+	case UnknownClient, KeyUnknown, SignatureInvalid, KeyRevoked, PasswordMissing, PasswordWrong:
+		if kind.probe {
+			break
+		}
+		if err := g.fail(ctx, a.Address); err != nil {
 			return err
 		}
+		if d.Reason == PasswordWrong {
+			if err := g.failPassword(ctx, d.client.ID); err != nil {
+				return err
+			}
+		}
 	}
-	kind := refusal{bucket: bucket(a.Address), client: d.Client, reason: d.Reason}
 	if !g.refusals.first(kind, g.now()) {
 		return nil
 	}

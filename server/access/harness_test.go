@@ -58,7 +58,7 @@ func newFixture(tb testing.TB) *fixture {
 	f.register = keys.NewRegister(f.db, f.clock.now)
 	f.Gate = access.New(access.Config{
 		DB: f.db, Register: f.register, Now: f.clock.now, Log: slog.New(slog.DiscardHandler), SessionsPerClient: 3, Failures: 5,
-		Window: 10 * time.Minute, Ban: time.Hour,
+		Window: 10 * time.Minute, Ban: time.Hour, PlainFTP: true,
 	})
 	f.add(tb, "acme", "192.0.2.0/24")
 	f.key = f.enrol(tb, "acme", "K")
@@ -165,6 +165,21 @@ func (f *fixture) exec(tb testing.TB, statement string) {
 	if _, err := raw.Exec(statement); err != nil {
 		tb.Fatal(err)
 	}
+}
+
+// explainPlan tells how the catalog would run a query.
+func (f *fixture) explainPlan(tb testing.TB, q string) (plan string) {
+	tb.Helper()
+	raw, err := sql.Open("sqlite", filepath.Join(f.dir, database.FileName)+"?_pragma=busy_timeout(5000)")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer raw.Close()
+	var id, parent, unused int
+	if err := raw.QueryRow("EXPLAIN QUERY PLAN "+q).Scan(&id, &parent, &unused, &plan); err != nil {
+		tb.Fatal(err)
+	}
+	return plan
 }
 
 func (f *fixture) revoke(tb testing.TB, k access.Key) {

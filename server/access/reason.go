@@ -2,6 +2,7 @@ package access
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 )
@@ -29,6 +30,16 @@ const (
 	ClosedBeforeLogin Reason = "closed-before-login"
 	TimedOut          Reason = "login-timed-out"
 	GatewayFault      Reason = "gateway-fault"
+
+	// Over FTP only.
+	PasswordMissing        Reason = "password-missing"
+	PasswordWrong          Reason = "password-wrong"
+	PasswordExpired        Reason = "password-expired"
+	ProtocolNotEnabled     Reason = "protocol-not-enabled"
+	TLSRequired            Reason = "tls-required"
+	PlainNotAllowed        Reason = "plain-not-allowed"
+	TLSFailed              Reason = "tls-failed"
+	PassivePortUnreachable Reason = "passive-port-unreachable" // of [Gate.Diagnose] alone
 )
 
 // Reasons lists all reasons in the order of the documentation.
@@ -37,6 +48,8 @@ func Reasons() []Reason {
 		Allowed, UnknownClient, ClientDisabled, AddressNotAllowed, KeyUnknown, KeyRetired, KeyRevoked, KeyExpired,
 		KeyTooWeak, AlgorithmRefused, SignatureInvalid, TooManyAttempts, TooManySessions, NoCommonAlgorithm,
 		ClosedBeforeLogin, TimedOut, GatewayFault,
+		PasswordMissing, PasswordWrong, PasswordExpired, ProtocolNotEnabled, TLSRequired, PlainNotAllowed, TLSFailed,
+		PassivePortUnreachable,
 	}
 }
 
@@ -48,11 +61,22 @@ type facts struct {
 	when          time.Time
 	detail        string
 	stranger      bool // the address is on nobody's list
+
+	ftp       bool
+	tls       bool           // over FTP: encrypted
+	unknown   bool           // there is no such client
+	password  bool           // what is locked out is the client's password
+	announced netip.AddrPort // the data port that the client was told of
 }
 
 // Explanation says what a reason means: what happens, for the operator, and
 // what to do, for the client or on its behalf.
 func explanation(r Reason, f facts) (what, remedy string) {
+	if f.ftp {
+		if what, remedy := explanationFTP(r, f); what != "" {
+			return what, remedy
+		}
+	}
 	key := "the key"
 	if f.keys != "" {
 		key = "the key " + f.keys
@@ -98,7 +122,7 @@ func explanation(r Reason, f facts) (what, remedy string) {
 		return fmt.Sprintf("the client at %s offered a key and could not prove that it has the private half", f.address),
 			"have the client check that the key pair it has loaded belongs together"
 	case TooManyAttempts:
-		return fmt.Sprintf("%s is locked out after too many failed logins, until %s", f.address, f.when.UTC().Format("15:04 MST on 2 Jan")),
+		return fmt.Sprintf("%s is locked out after too many failed logins, until %s", f.address, minute(f.when)),
 			fmt.Sprintf("find out what it tried with `sealdrop audit list`; `sealdrop ban lift %s` lets it try again at once", f.address)
 	case TooManySessions:
 		return fmt.Sprintf("client %s has as many sessions open as it may", f.user),
@@ -130,6 +154,8 @@ func keyUnknown(f facts) (what, remedy string) {
 	return fmt.Sprintf("no key registered for client %s is the one that was offered (%s)", f.user, f.keys),
 		fmt.Sprintf("compare with `sealdrop key list --client %s`; if the key is the client's, import its public half with `sealdrop key import`", f.user)
 }
+
+func minute(t time.Time) string { return t.UTC().Format("15:04 MST on 2 Jan") }
 
 func day(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04 MST") }
 

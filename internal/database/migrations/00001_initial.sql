@@ -7,6 +7,7 @@ CREATE TABLE clients (
     name       TEXT   NOT NULL,
     retention  BIGINT NOT NULL,          -- 0: the gateway's default
     disabled   BIGINT NOT NULL,
+    ftp        TEXT   NOT NULL,          -- tls ('' means the same), plain, off
     declared   TEXT   NOT NULL,          -- JSON, field to "file:line", of what the configuration declares; '' if nothing
     created_at BIGINT NOT NULL
 );
@@ -36,6 +37,15 @@ CREATE TABLE keys (
 CREATE UNIQUE INDEX keys_fingerprint ON keys (kind, fingerprint);
 CREATE INDEX keys_client ON keys (client_id, kind);
 
+-- What FTP clients log in with. Only ever the hash.
+CREATE TABLE passwords (
+    client_id    TEXT   NOT NULL PRIMARY KEY REFERENCES clients (id) ON DELETE CASCADE,
+    hash         TEXT   NOT NULL,        -- PHC string: $argon2id$v=19$m=…,t=…,p=…$salt$hash
+    set_at       BIGINT NOT NULL,
+    expires_at   BIGINT NOT NULL,
+    last_used_at BIGINT NOT NULL
+);
+
 -- Files and folders. A folder is its children's parent_id, so that renaming one touches one row.
 CREATE TABLE entries (
     id           TEXT   NOT NULL PRIMARY KEY,
@@ -45,7 +55,7 @@ CREATE TABLE entries (
     kind         TEXT   NOT NULL,        -- report, upload, folder
     state        TEXT   NOT NULL,        -- held, published, collected, removed
     size         BIGINT NOT NULL,
-    sha256       TEXT   NOT NULL,
+    sha256       TEXT   NOT NULL,        -- of what the blob holds; '' for folders, and while it is not known yet
     plain_size   BIGINT NOT NULL,        -- -1 for uploads
     blob         TEXT   NOT NULL,
     sealed_to    TEXT   NOT NULL,        -- fingerprints, comma-separated
@@ -66,6 +76,7 @@ CREATE INDEX entries_parent ON entries (parent_id) WHERE parent_id <> '';
 CREATE INDEX entries_due ON entries (expires_at) WHERE expires_at > 0 AND legal_hold = 0;
 CREATE INDEX entries_held ON entries (client_id) WHERE state = 'held';
 CREATE UNIQUE INDEX entries_blob ON entries (blob) WHERE blob <> '';
+CREATE INDEX entries_undigested ON entries (blob) WHERE sha256 = '' AND blob <> '';
 
 -- What was delivered, by the keyed hash of its client, name and plaintext; outlives the report.
 CREATE TABLE sources (
@@ -83,7 +94,7 @@ CREATE TABLE receipts (
     entry_id    TEXT   NOT NULL,
     client_id   TEXT   NOT NULL,
     name        TEXT   NOT NULL,
-    sha256      TEXT   NOT NULL,
+    sha256      TEXT   NOT NULL,         -- '' while it is not known yet
     protocol    TEXT   NOT NULL,
     address     TEXT   NOT NULL,
     fingerprint TEXT   NOT NULL,
@@ -115,7 +126,7 @@ CREATE TABLE garbage (
 CREATE INDEX garbage_since ON garbage (since);
 
 CREATE TABLE bans (
-    address  TEXT   NOT NULL PRIMARY KEY, -- an IPv4 address, or an IPv6 /64
+    address  TEXT   NOT NULL PRIMARY KEY, -- an IPv4 address, an IPv6 /64, or 'client:ID' for a client's password
     until_at BIGINT NOT NULL,
     failures BIGINT NOT NULL
 );
@@ -137,3 +148,5 @@ CREATE TABLE audit (
     hash      TEXT   NOT NULL            -- of this record and the hash before it
 );
 CREATE INDEX audit_client ON audit (client_id, seq);
+-- Whether a client's address could last open the data ports that it was told of.
+CREATE INDEX audit_data ON audit (client_id, subject, seq) WHERE event IN ('data.unreachable', 'data.reached');

@@ -26,6 +26,7 @@ type Client struct {
 	Name      string
 	Retention int64
 	Disabled  int64
+	Ftp       string
 	Declared  string
 	CreatedAt int64
 }
@@ -90,6 +91,14 @@ type Partial struct {
 	Blob     string
 	Size     int64
 	At       int64
+}
+
+type Password struct {
+	ClientID   string
+	Hash       string
+	SetAt      int64
+	ExpiresAt  int64
+	LastUsedAt int64
 }
 
 type Receipt struct {

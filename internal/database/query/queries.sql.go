@@ -248,6 +248,18 @@ func (q *Queries) DeletePartial(ctx context.Context, arg DeletePartialParams) er
 	return err
 }
 
+const deletePassword = `-- name: DeletePassword :execrows
+DELETE FROM passwords WHERE client_id = $1
+`
+
+func (q *Queries) DeletePassword(ctx context.Context, clientID string) (int64, error) {
+	result, err := q.db.ExecContext(ctx, deletePassword, clientID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const deleteSource = `-- name: DeleteSource :exec
 DELETE FROM sources WHERE client_id = $1 AND source = $2
 `
@@ -259,6 +271,20 @@ type DeleteSourceParams struct {
 
 func (q *Queries) DeleteSource(ctx context.Context, arg DeleteSourceParams) error {
 	_, err := q.db.ExecContext(ctx, deleteSource, arg.ClientID, arg.Source)
+	return err
+}
+
+const expirePassword = `-- name: ExpirePassword :exec
+UPDATE passwords SET expires_at = $1 WHERE client_id = $2
+`
+
+type ExpirePasswordParams struct {
+	ExpiresAt int64
+	ClientID  string
+}
+
+func (q *Queries) ExpirePassword(ctx context.Context, arg ExpirePasswordParams) error {
+	_, err := q.db.ExecContext(ctx, expirePassword, arg.ExpiresAt, arg.ClientID)
 	return err
 }
 
@@ -370,7 +396,7 @@ func (q *Queries) GetBan(ctx context.Context, address string) (Ban, error) {
 
 const getClient = `-- name: GetClient :one
 
-SELECT id, name, retention, disabled, declared, created_at FROM clients WHERE id = $1
+SELECT id, name, retention, disabled, ftp, declared, created_at FROM clients WHERE id = $1
 `
 
 // ## Clients
@@ -382,6 +408,7 @@ func (q *Queries) GetClient(ctx context.Context, id string) (Client, error) {
 		&i.Name,
 		&i.Retention,
 		&i.Disabled,
+		&i.Ftp,
 		&i.Declared,
 		&i.CreatedAt,
 	)
@@ -487,6 +514,25 @@ func (q *Queries) GetPartial(ctx context.Context, arg GetPartialParams) (Partial
 	return i, err
 }
 
+const getPassword = `-- name: GetPassword :one
+
+SELECT client_id, hash, set_at, expires_at, last_used_at FROM passwords WHERE client_id = $1
+`
+
+// ## Passwords
+func (q *Queries) GetPassword(ctx context.Context, clientID string) (Password, error) {
+	row := q.db.QueryRowContext(ctx, getPassword, clientID)
+	var i Password
+	err := row.Scan(
+		&i.ClientID,
+		&i.Hash,
+		&i.SetAt,
+		&i.ExpiresAt,
+		&i.LastUsedAt,
+	)
+	return i, err
+}
+
 const getSource = `-- name: GetSource :one
 SELECT client_id, source, entry_id, at FROM sources WHERE client_id = $1 AND source = $2
 `
@@ -571,8 +617,8 @@ func (q *Queries) InsertAudit(ctx context.Context, arg InsertAuditParams) error 
 }
 
 const insertClient = `-- name: InsertClient :exec
-INSERT INTO clients (id, name, retention, disabled, declared, created_at)
-VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO clients (id, name, retention, disabled, ftp, declared, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
 `
 
 type InsertClientParams struct {
@@ -580,6 +626,7 @@ type InsertClientParams struct {
 	Name      string
 	Retention int64
 	Disabled  int64
+	Ftp       string
 	Declared  string
 	CreatedAt int64
 }
@@ -590,6 +637,7 @@ func (q *Queries) InsertClient(ctx context.Context, arg InsertClientParams) erro
 		arg.Name,
 		arg.Retention,
 		arg.Disabled,
+		arg.Ftp,
 		arg.Declared,
 		arg.CreatedAt,
 	)
@@ -795,6 +843,34 @@ func (q *Queries) LastAudit(ctx context.Context) (LastAuditRow, error) {
 	row := q.db.QueryRowContext(ctx, lastAudit)
 	var i LastAuditRow
 	err := row.Scan(&i.Seq, &i.At, &i.Hash)
+	return i, err
+}
+
+const lastDataEvent = `-- name: LastDataEvent :one
+SELECT seq, at, event, actor, client_id, subject, detail, hash FROM audit WHERE client_id = $1 AND subject = $2
+  AND event IN ('data.unreachable', 'data.reached')
+ORDER BY seq DESC LIMIT 1
+`
+
+type LastDataEventParams struct {
+	ClientID string
+	Subject  string
+}
+
+// Whether the client could last open the data port that it was told of.
+func (q *Queries) LastDataEvent(ctx context.Context, arg LastDataEventParams) (Audit, error) {
+	row := q.db.QueryRowContext(ctx, lastDataEvent, arg.ClientID, arg.Subject)
+	var i Audit
+	err := row.Scan(
+		&i.Seq,
+		&i.At,
+		&i.Event,
+		&i.Actor,
+		&i.ClientID,
+		&i.Subject,
+		&i.Detail,
+		&i.Hash,
+	)
 	return i, err
 }
 
@@ -1109,7 +1185,7 @@ func (q *Queries) ListClientPartials(ctx context.Context, clientID string) ([]Pa
 }
 
 const listClients = `-- name: ListClients :many
-SELECT id, name, retention, disabled, declared, created_at FROM clients WHERE id > $1 ORDER BY id LIMIT CAST($2 AS BIGINT)
+SELECT id, name, retention, disabled, ftp, declared, created_at FROM clients WHERE id > $1 ORDER BY id LIMIT CAST($2 AS BIGINT)
 `
 
 type ListClientsParams struct {
@@ -1131,6 +1207,7 @@ func (q *Queries) ListClients(ctx context.Context, arg ListClientsParams) ([]Cli
 			&i.Name,
 			&i.Retention,
 			&i.Disabled,
+			&i.Ftp,
 			&i.Declared,
 			&i.CreatedAt,
 		); err != nil {
@@ -1148,7 +1225,7 @@ func (q *Queries) ListClients(ctx context.Context, arg ListClientsParams) ([]Cli
 }
 
 const listDeclaredClients = `-- name: ListDeclaredClients :many
-SELECT id, name, retention, disabled, declared, created_at FROM clients WHERE declared <> '' ORDER BY id
+SELECT id, name, retention, disabled, ftp, declared, created_at FROM clients WHERE declared <> '' ORDER BY id
 `
 
 func (q *Queries) ListDeclaredClients(ctx context.Context) ([]Client, error) {
@@ -1165,6 +1242,7 @@ func (q *Queries) ListDeclaredClients(ctx context.Context) ([]Client, error) {
 			&i.Name,
 			&i.Retention,
 			&i.Disabled,
+			&i.Ftp,
 			&i.Declared,
 			&i.CreatedAt,
 		); err != nil {
@@ -1487,6 +1565,44 @@ func (q *Queries) ListNetworks(ctx context.Context, clientID string) ([]string, 
 	return items, nil
 }
 
+const listPasswords = `-- name: ListPasswords :many
+SELECT client_id, hash, set_at, expires_at, last_used_at FROM passwords WHERE client_id > $1 ORDER BY client_id LIMIT CAST($2 AS BIGINT)
+`
+
+type ListPasswordsParams struct {
+	After string
+	N     int64
+}
+
+func (q *Queries) ListPasswords(ctx context.Context, arg ListPasswordsParams) ([]Password, error) {
+	rows, err := q.db.QueryContext(ctx, listPasswords, arg.After, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Password
+	for rows.Next() {
+		var i Password
+		if err := rows.Scan(
+			&i.ClientID,
+			&i.Hash,
+			&i.SetAt,
+			&i.ExpiresAt,
+			&i.LastUsedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listReceipts = `-- name: ListReceipts :many
 SELECT id, entry_id, client_id, name, sha256, protocol, address, fingerprint, started_at, ended_at, bytes, size, evidence FROM receipts WHERE entry_id = $1 ORDER BY ended_at, id
 `
@@ -1661,6 +1777,46 @@ func (q *Queries) ListSubfolders(ctx context.Context, parentID string) ([]string
 	return items, nil
 }
 
+const listUndigested = `-- name: ListUndigested :many
+SELECT id, blob, size FROM entries WHERE sha256 = '' AND blob <> '' AND blob > $1
+ORDER BY blob LIMIT CAST($2 AS BIGINT)
+`
+
+type ListUndigestedParams struct {
+	After string
+	N     int64
+}
+
+type ListUndigestedRow struct {
+	ID   string
+	Blob string
+	Size int64
+}
+
+// In the order of blobs, after the cursor.
+func (q *Queries) ListUndigested(ctx context.Context, arg ListUndigestedParams) ([]ListUndigestedRow, error) {
+	rows, err := q.db.QueryContext(ctx, listUndigested, arg.After, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListUndigestedRow
+	for rows.Next() {
+		var i ListUndigestedRow
+		if err := rows.Scan(&i.ID, &i.Blob, &i.Size); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const moveEntry = `-- name: MoveEntry :exec
 UPDATE entries SET parent_id = $1, name = $2 WHERE id = $3
 `
@@ -1711,6 +1867,29 @@ func (q *Queries) PutPartial(ctx context.Context, arg PutPartialParams) error {
 		arg.Blob,
 		arg.Size,
 		arg.At,
+	)
+	return err
+}
+
+const putPassword = `-- name: PutPassword :exec
+INSERT INTO passwords (client_id, hash, set_at, expires_at, last_used_at)
+VALUES ($1, $2, $3, $4, 0)
+ON CONFLICT (client_id) DO UPDATE SET hash = excluded.hash, set_at = excluded.set_at, expires_at = excluded.expires_at, last_used_at = 0
+`
+
+type PutPasswordParams struct {
+	ClientID  string
+	Hash      string
+	SetAt     int64
+	ExpiresAt int64
+}
+
+func (q *Queries) PutPassword(ctx context.Context, arg PutPasswordParams) error {
+	_, err := q.db.ExecContext(ctx, putPassword,
+		arg.ClientID,
+		arg.Hash,
+		arg.SetAt,
+		arg.ExpiresAt,
 	)
 	return err
 }
@@ -1833,6 +2012,24 @@ func (q *Queries) SetCoverage(ctx context.Context, arg SetCoverageParams) error 
 	return err
 }
 
+const setDigest = `-- name: SetDigest :execrows
+UPDATE entries SET sha256 = $1 WHERE id = $2 AND blob = $3 AND sha256 = ''
+`
+
+type SetDigestParams struct {
+	Sha256 string
+	ID     string
+	Blob   string
+}
+
+func (q *Queries) SetDigest(ctx context.Context, arg SetDigestParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, setDigest, arg.Sha256, arg.ID, arg.Blob)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const setExpires = `-- name: SetExpires :exec
 UPDATE entries SET expires_at = $1 WHERE id = $2
 `
@@ -1889,6 +2086,20 @@ func (q *Queries) SetModified(ctx context.Context, arg SetModifiedParams) error 
 	return err
 }
 
+const setReceiptDigests = `-- name: SetReceiptDigests :exec
+UPDATE receipts SET sha256 = $1 WHERE entry_id = $2 AND sha256 = ''
+`
+
+type SetReceiptDigestsParams struct {
+	Sha256  string
+	EntryID string
+}
+
+func (q *Queries) SetReceiptDigests(ctx context.Context, arg SetReceiptDigestsParams) error {
+	_, err := q.db.ExecContext(ctx, setReceiptDigests, arg.Sha256, arg.EntryID)
+	return err
+}
+
 const touchKey = `-- name: TouchKey :exec
 UPDATE keys SET last_used_at = $1 WHERE id = $2
 `
@@ -1903,14 +2114,30 @@ func (q *Queries) TouchKey(ctx context.Context, arg TouchKeyParams) error {
 	return err
 }
 
+const touchPassword = `-- name: TouchPassword :exec
+UPDATE passwords SET last_used_at = $1 WHERE client_id = $2
+`
+
+type TouchPasswordParams struct {
+	LastUsedAt int64
+	ClientID   string
+}
+
+func (q *Queries) TouchPassword(ctx context.Context, arg TouchPasswordParams) error {
+	_, err := q.db.ExecContext(ctx, touchPassword, arg.LastUsedAt, arg.ClientID)
+	return err
+}
+
 const updateClient = `-- name: UpdateClient :exec
-UPDATE clients SET name = $1, retention = $2, disabled = $3, declared = $4 WHERE id = $5
+UPDATE clients SET name = $1, retention = $2, disabled = $3, ftp = $4, declared = $5
+WHERE id = $6
 `
 
 type UpdateClientParams struct {
 	Name      string
 	Retention int64
 	Disabled  int64
+	Ftp       string
 	Declared  string
 	ID        string
 }
@@ -1920,6 +2147,7 @@ func (q *Queries) UpdateClient(ctx context.Context, arg UpdateClientParams) erro
 		arg.Name,
 		arg.Retention,
 		arg.Disabled,
+		arg.Ftp,
 		arg.Declared,
 		arg.ID,
 	)
