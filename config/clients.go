@@ -132,11 +132,9 @@ func (cr *clientReader) client(d *document, n *yaml.Node, i int) {
 		return
 	}
 	c := Client{Declared: make(map[string]string, len(entries))}
-	good, allowLine := true, n.Line
+	good, lines := true, map[string]int{"allow": n.Line}
 	for _, e := range entries {
-		if e.name == "allow" {
-			allowLine = e.line
-		}
+		lines[e.name] = e.line
 		f := cr.table[slices.Index(cr.known, e.name)]
 		s := setting{items: d.scalars(e.value, key+"."+e.name, f.value.list), file: d.file, key: key + "." + e.name}
 		good = apply(cr.report, f, s, &c) && good
@@ -154,7 +152,7 @@ func (cr *clientReader) client(d *document, n *yaml.Node, i int) {
 	cr.places[c.ID] = at
 	if good {
 		cr.found = append(cr.found, c)
-		cr.warnings(c, place{d.file, allowLine})
+		cr.warnings(c, d.file, lines)
 	}
 }
 
@@ -173,9 +171,16 @@ func clientLabel(n *yaml.Node, i int) string {
 	return fmt.Sprint(i)
 }
 
-// warnings tells what is odd about a good client.
-func (cr *clientReader) warnings(c Client, at place) {
-	w := Fault{File: at.file, Line: at.line, Key: fmt.Sprintf("clients[%s].allow", c.ID)}
+// warnings tells what is odd about a good client, whose keys stand at the lines.
+func (cr *clientReader) warnings(c Client, file string, lines map[string]int) {
+	if c.FTP == "plain" {
+		cr.report.warn(Fault{
+			File: file, Line: lines["ftp"], Key: fmt.Sprintf("clients[%s].ftp", c.ID),
+			Message: "sends its password and the names of its files over the network where anybody on the way can read them; the reports themselves stay encrypted",
+			Hint:    "write tls, unless its program knows no FTP over TLS, as Windows Explorer does not",
+		})
+	}
+	w := Fault{File: file, Line: lines["allow"], Key: fmt.Sprintf("clients[%s].allow", c.ID)}
 	_, declared := c.Declared["allow"]
 	switch {
 	case c.Disabled:

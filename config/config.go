@@ -20,6 +20,7 @@ type Config struct {
 	Data      string
 	Log       Log
 	SFTP      SFTP
+	FTP       FTP
 	Sealing   Sealing
 	Retention Retention
 	Access    Access
@@ -100,9 +101,10 @@ type Client struct {
 	Allow     []netip.Prefix
 	Retention Duration
 	Disabled  bool
+	FTP       string // "tls", "plain", "off", or "" where it is not declared
 
 	// Declared maps each key that the file declares (id, name, allow, retention,
-	// disabled) to its place: "clients.d/acme.yaml:7".
+	// disabled, ftp) to its place: "clients.d/acme.yaml:7".
 	Declared map[string]string
 }
 

@@ -62,6 +62,7 @@ func (l *loader) load(path string, environ []string) (*Config, error) {
 	l.resolve(c)
 	l.clientFiles(c, used["clients_from"])
 	c.Clients = l.clients.found
+	l.warnFTP(c)
 	if err := l.err(); err != nil {
 		return nil, err
 	}
@@ -146,26 +147,51 @@ func (l *loader) layer(c *Config, declared map[string]any, env map[string]settin
 
 // check finds what is wrong between values that are each good.
 func (l *loader) check(c *Config, used map[string]setting) {
-	s, ok := used["sftp.listen"]
-	if !ok {
-		return
-	}
-	if len(c.SFTP.Listen) == 0 {
+	if s, ok := used["sftp.listen"]; ok && len(c.SFTP.Listen) == 0 {
 		l.fault(Fault{File: s.file, Line: s.origin.line, Key: s.key, Message: "is empty", Hint: `name at least one address, as in ":32"`})
 	}
-	for i, address := range c.SFTP.Listen {
-		at := Fault{File: s.file, Line: s.items[i].line, Key: s.key, Hint: "keep one of the two"}
-		for j, other := range c.SFTP.Listen {
+	l.checkListeners(used, []listeners{
+		{"sftp.listen", c.SFTP.Listen},
+		{"ftp.listen", c.FTP.Listen},
+		{"ftp.tls.implicit_listen", c.FTP.TLS.ImplicitListen},
+	})
+	l.checkFTP(c, used)
+}
+
+// listeners are the addresses of one key.
+type listeners struct {
+	key       string
+	addresses []string
+}
+
+// checkListeners finds addresses that can't be listened on together.
+func (l *loader) checkListeners(used map[string]setting, lists []listeners) {
+	type address struct {
+		Fault
+		value, text string
+	}
+	var all []address
+	for _, list := range lists {
+		s := used[list.key]
+		if len(s.items) != len(list.addresses) {
+			continue // it has faults of its own
+		}
+		for i, value := range list.addresses {
+			all = append(all, address{Fault{File: s.file, Line: s.items[i].line, Key: list.key, Hint: "keep one of the two"}, value, s.items[i].text})
+		}
+	}
+	for i, a := range all {
+		for j, other := range all {
 			switch {
-			case at.Message != "":
-			case j < i && address == other && !strings.HasSuffix(address, ":0"):
-				at.Message = quote(s.items[i].text) + " is named twice"
-			case covers(other, address):
-				at.Message = fmt.Sprintf("%s is an address that %s listens on already", quote(s.items[i].text), quote(s.items[j].text))
+			case a.Message != "":
+			case j < i && a.value == other.value && !strings.HasSuffix(a.value, ":0"):
+				a.Message = quote(a.text) + " is named twice"
+			case covers(other.value, a.value):
+				a.Message = fmt.Sprintf("%s is an address that %s listens on already", quote(a.text), quote(other.text))
 			}
 		}
-		if at.Message != "" {
-			l.fault(at)
+		if a.Message != "" {
+			l.fault(a.Fault)
 		}
 	}
 }
@@ -191,6 +217,8 @@ func (l *loader) resolve(c *Config) {
 	}
 	resolve(&c.Data)
 	resolve(&c.Sealing.Escrow)
+	resolve(&c.FTP.TLS.Certificate)
+	resolve(&c.FTP.TLS.Key)
 	if len(c.SFTP.HostKeys) == 0 {
 		folder := filepath.Join(c.Data, "hostkeys")
 		c.SFTP.HostKeys = []string{filepath.Join(folder, "ssh_host_ed25519_key"), filepath.Join(folder, "ssh_host_rsa_key")}

@@ -48,6 +48,14 @@ func defaults(dir string) *Config {
 			},
 			KeepInterrupted: hours(24),
 		},
+		FTP: FTP{
+			Listen: []string{}, PassivePorts: Ports{30000, 30199}, PublicAddress: []PublicAddress{},
+			TLS: TLS{Mode: "required", ImplicitListen: []string{}},
+			Limits: FTPLimits{
+				Connections: 2000, ConnectionsPerAddress: 50, Unauthenticated: 200,
+				LoginTimeout: Duration(30 * time.Second), IdleTimeout: Duration(15 * time.Minute), StallTimeout: Duration(time.Minute), Tries: 3,
+			},
+		},
 		Sealing:     Sealing{Compress: true},
 		Retention:   Retention{After: hours(2400), Sweep: hours(1), MaxShare: 25, MaxGap: hours(14 * 24), Grace: hours(24)},
 		Access:      Access{Failures: 20, Window: Duration(10 * time.Minute), Ban: Duration(15 * time.Minute)},
@@ -60,7 +68,8 @@ func equal(t *testing.T, want, got *Config) {
 	t.Helper()
 	w, g := *want, *got
 	w.origins, g.origins = nil, nil
-	if diff := cmp.Diff(w, g, cmp.AllowUnexported(Config{}, Client{}.ID), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+	if diff := cmp.Diff(w, g, cmp.AllowUnexported(Config{}, Client{}.ID), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+		cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
 	}
 }
@@ -109,6 +118,7 @@ sftp:
     sessions_per_client: 7
     handles_per_session: 8
   keep_interrupted: 9h
+ftp: {listen: ":21", passive_ports: 40000-40009, public_address: [203.0.113.9, ":21=198.51.100.2"], tls: {mode: optional, certificate: c.pem, key: k.pem, implicit_listen: ":990", require_session_reuse: true}, limits: {connections: 1, connections_per_address: 2, unauthenticated: 3, login_timeout: 4s, idle_timeout: 5m, stall_timeout: 6s, tries: 7}}
 sealing: {compress: false, escrow: escrow.asc, sign: true}
 retention: {after: 10d, sweep: 11m, max_share: 12%, max_gap: 2w, grace: 1d12h}
 access: {failures: 14, window: 15s, ban: 16s}
@@ -119,6 +129,7 @@ clients:
     allow: [203.0.113.0/24, "2001:db8::/48", 198.51.100.7]
     retention: 30d
     disabled: true
+    ftp: off
 -- more.yaml --
 clients:
   - id: globex
@@ -141,6 +152,18 @@ func TestEveryKey(t *testing.T) {
 		},
 		KeepInterrupted: hours(9),
 	}
+	want.FTP = FTP{
+		Listen: []string{":21"}, PassivePorts: Ports{40000, 40009},
+		PublicAddress: []PublicAddress{{Address: netip.MustParseAddr("203.0.113.9")}, {":21", netip.MustParseAddr("198.51.100.2")}},
+		TLS: TLS{
+			Mode: "optional", Certificate: filepath.Join(dir, "c.pem"), Key: filepath.Join(dir, "k.pem"),
+			ImplicitListen: []string{":990"}, RequireSessionReuse: true,
+		},
+		Limits: FTPLimits{
+			Connections: 1, ConnectionsPerAddress: 2, Unauthenticated: 3,
+			LoginTimeout: Duration(4 * time.Second), IdleTimeout: Duration(5 * time.Minute), StallTimeout: Duration(6 * time.Second), Tries: 7,
+		},
+	}
 	want.Sealing = Sealing{Escrow: filepath.Join(dir, "escrow.asc"), Sign: true}
 	want.Retention = Retention{After: hours(240), Sweep: Duration(11 * time.Minute), MaxShare: 12, MaxGap: hours(336), Grace: hours(36)}
 	want.Access = Access{Failures: 14, Window: Duration(15 * time.Second), Ban: Duration(16 * time.Second)}
@@ -155,11 +178,12 @@ func TestEveryKey(t *testing.T) {
 	}
 	at := func(file string, line int) string { return fmt.Sprintf("%s:%d", filepath.Join(dir, file), line) }
 	want.Clients = []Client{{
-		ID: acme, Name: "Acme Capital", Retention: hours(720), Disabled: true,
+		ID: acme, Name: "Acme Capital", Retention: hours(720), Disabled: true, FTP: "off",
 		Allow: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("2001:db8::/48"), netip.MustParsePrefix("198.51.100.7/32")},
 		Declared: map[string]string{
-			"id": at("config.yaml", 21), "name": at("config.yaml", 22), "allow": at("config.yaml", 23),
-			"retention": at("config.yaml", 24), "disabled": at("config.yaml", 25),
+			"id": at("config.yaml", 22), "name": at("config.yaml", 23), "allow": at("config.yaml", 24),
+			"retention": at("config.yaml", 25), "disabled": at("config.yaml", 26),
+			"ftp": at("config.yaml", 27),
 		},
 	}, {
 		ID:       globex,

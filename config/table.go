@@ -16,6 +16,9 @@ func sections() []section {
 		{"log", "What the gateway writes to standard error."},
 		{"sftp", "The sFTP listener."},
 		{"sftp.limits", "What keeps one client, or a stranger, from using up the gateway."},
+		{"ftp", "The FTP listener, for clients that know no sFTP. A client logs in with a password; see `sealdrop password`."},
+		{"ftp.tls", "Encryption of FTP."},
+		{"ftp.limits", "What keeps one client, or a stranger, from using up the gateway."},
 		{"sealing", "How a report is encrypted to its client's PGP keys."},
 		{"retention", "When a report is purged, and what guards against purging by mistake."},
 		{"access", "What happens to an address whose logins keep failing."},
@@ -40,6 +43,8 @@ func settings() []field[Config] {
 	}}
 	table = append(table, sftpSettings()...)
 	table = append(table, limitSettings()...)
+	table = append(table, ftpSettings()...)
+	table = append(table, ftpLimitSettings()...)
 	table = append(table, sealingSettings()...)
 	table = append(table, retentionSettings()...)
 	table = append(table, accessSettings()...)
@@ -194,5 +199,9 @@ func clientFields() []field[Client] {
 		key: "disabled", kind: "true or false",
 		doc:   "The client may not log in; its reports are kept. Default: false.",
 		value: one(func(c *Client) *bool { return &c.Disabled }, parseBool),
+	}, {
+		key: "ftp", kind: "word",
+		doc:   "How the client may log in over FTP with its password: tls, over TLS only; plain, also in the clear, where anybody on the way can read it; off, not at all. sFTP is open to it in any case. Default: tls.",
+		value: one(func(c *Client) *string { return &c.FTP }, ParseFTP),
 	}}
 }

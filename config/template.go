@@ -26,6 +26,7 @@ const templateClients = `clients:
   #  allow: [203.0.113.0/24, "2001:db8::/48", 198.51.100.7]
   #  retention: 30d
   #  disabled: false
+  #  ftp: tls
 `
 
 // Template returns a configuration file in which every key is explained. Keys in

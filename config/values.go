@@ -140,6 +140,15 @@ func ParseName(text string) (string, error) {
 	return text, nil
 }
 
+// ParseFTP reads how a client may use FTP.
+func ParseFTP(text string) (string, error) {
+	switch text {
+	case "tls", "plain", "off":
+		return text, nil
+	}
+	return "", bad(text, "is no way to use FTP", "write tls, plain or off")
+}
+
 // parseListen reads the address of a listener, "host:port", and returns it in
 // one form, so that two spellings of one address compare equal. The host is
 // empty (every address of the machine) or an IP address; port 0 lets the system
