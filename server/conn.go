@@ -1,10 +1,12 @@
 package server
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -61,6 +63,19 @@ func (c *Conn) Draining() <-chan struct{} { return c.server.draining }
 
 // Closed is closed when the connection is.
 func (c *Conn) Closed() <-chan struct{} { return c.closed }
+
+// Touch tells that the connection is in use although no byte goes over it: a
+// transfer on another connection that belongs to it is under way.
+func (c *Conn) Touch() { c.touch() }
+
+// SyscallConn implements [syscall.Conn], for asking the kernel about the
+// connection. Bytes that are moved by it are not seen here.
+func (c *Conn) SyscallConn() (syscall.RawConn, error) {
+	if sc, ok := c.Conn.(syscall.Conn); ok {
+		return sc.SyscallConn()
+	}
+	return nil, errors.ErrUnsupported
+}
 
 // Close closes the connection and frees what it occupied. It may be called by
 // any goroutine and more than once.
