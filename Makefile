@@ -18,7 +18,7 @@ TESTFLAGS ?= -count=1
 FUZZTIME ?= 30s
 BENCH ?= .
 
-.PHONY: help build demo setup test race lint bench fuzz torture generate sqlc-diff clean
+.PHONY: help build demo setup test race lint bench bench-ftp clients fuzz torture generate sqlc-diff clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,13 @@ lint: $(PATCHED) $(TOOLS)/staticcheck $(TOOLS)/gofumpt $(TOOLS)/deadcode ## vet,
 
 bench: $(PATCHED) ## run the benchmarks (BENCH=regexp to choose)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+bench-ftp: build ## measure FTP beside vsftpd, proftpd and pure-ftpd (needs root; BENCHFLAGS=-size 256 for less)
+	@deploy/setup --peers
+	go run ./internal/bench/ftp $(BENCHFLAGS)
+
+clients: setup $(PATCHED) ## try every client program and write what it did to docs/clients.md
+	go test -count=1 -timeout 15m -run TestClientTable ./internal/e2e -update
 
 fuzz: $(PATCHED) ## run every fuzz target for FUZZTIME (30s)
 	@set -e; for package in $$(go list ./...); do \

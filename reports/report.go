@@ -52,7 +52,8 @@ type Report struct {
 
 	// Size is the length in bytes of the stored (sealed) content.
 	Size int64
-	// SHA256 is the digest of the stored content, lower-case hex.
+	// SHA256 is the digest of the stored content, lower-case hex; "" while that of
+	// an upload is not known yet.
 	SHA256 string
 	// PlainSize is the length in bytes of the report before sealing, -1 for
 	// uploads.

@@ -177,7 +177,7 @@ A first run:
 
 Every command works beside a running gateway and takes effect in it at once.
 Exit status: 0 done, 1 refused or failed, 2 wrong usage.`,
-		a.initCommand(), a.serveCommand(), a.configCommand(), a.clientCommand(), a.keyCommand(), a.deliverCommand(),
+		a.initCommand(), a.serveCommand(), a.configCommand(), a.clientCommand(), a.keyCommand(), a.passwordCommand(), a.deliverCommand(),
 		a.reportCommand(), a.retentionCommand(), a.auditCommand(), a.whyCommand(), a.banCommand(), a.demoCommand(), a.versionCommand(),
 	)
 	root.SilenceErrors, root.SilenceUsage = true, true

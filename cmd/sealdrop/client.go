@@ -44,9 +44,8 @@ func (a *app) withGateway(fn func(ctx context.Context, g *gateway, args []string
 }
 
 func (a *app) clientAdd() *cobra.Command {
-	var name string
+	var name, retention, ftp string
 	var allow []string
-	var retention string
 	cmd := &cobra.Command{
 		Use: "add ID --allow CIDR[,CIDR]", Short: "add a client",
 		Example: `  sealdrop client add acme --name "Acme Capital" --allow 203.0.113.0/24,2001:db8::/48`,
@@ -55,6 +54,7 @@ func (a *app) clientAdd() *cobra.Command {
 	cmd.Flags().StringVar(&name, "name", "", "the client's name (default: its id)")
 	cmd.Flags().StringSliceVar(&allow, "allow", nil, "networks or addresses that it may connect from")
 	cmd.Flags().StringVar(&retention, "retention", "", "how long its reports are kept, such as 30d (default: the gateway's)")
+	ftpFlag(cmd, &ftp, " (default: tls)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		id, err := clientArg(cmd, args[0])
 		if err != nil {
@@ -76,6 +76,11 @@ func (a *app) clientAdd() *cobra.Command {
 		if c.Retention, err = durationArg(cmd, "retention", retention); err != nil {
 			return err
 		}
+		if cmd.Flags().Changed("ftp") {
+			if c.FTP, err = ftpArg(cmd, ftp); err != nil {
+				return err
+			}
+		}
 		return a.withGateway(func(ctx context.Context, g *gateway, _ []string) error {
 			if err := g.register.AddClient(ctx, actor(), c); err != nil {
 				return err
@@ -91,12 +96,13 @@ func (a *app) clientAdd() *cobra.Command {
 }
 
 func (a *app) clientSet() *cobra.Command {
-	var name, retention string
+	var name, retention, ftp string
 	var allow, add, remove []string
 	cmd := &cobra.Command{
-		Use: "set ID", Short: "change a client's name, addresses or retention",
+		Use: "set ID", Short: "change a client's name, addresses, retention or FTP",
 		Long: `Changes only what is named. A removed address ends the sessions that come from it
-within two seconds. A new retention holds for what is published from now on.`,
+within two seconds, and so do the FTP sessions that --ftp no longer allows. A new
+retention holds for what is published from now on.`,
 		Example: "  sealdrop client set acme --allow-add 198.51.100.7\n  sealdrop client set acme --retention 30d",
 		Args:    arguments("ID"),
 	}
@@ -105,7 +111,8 @@ within two seconds. A new retention holds for what is published from now on.`,
 	cmd.Flags().StringSliceVar(&add, "allow-add", nil, "networks or addresses to add")
 	cmd.Flags().StringSliceVar(&remove, "allow-remove", nil, "networks or addresses to take away")
 	cmd.Flags().StringVar(&retention, "retention", "", "how long its reports are kept; 0 for the gateway's own time")
-	cmd.MarkFlagsOneRequired("name", "allow", "allow-add", "allow-remove", "retention")
+	ftpFlag(cmd, &ftp, "")
+	cmd.MarkFlagsOneRequired("name", "allow", "allow-add", "allow-remove", "retention", "ftp")
 	cmd.MarkFlagsMutuallyExclusive("allow", "allow-add")
 	cmd.MarkFlagsMutuallyExclusive("allow", "allow-remove")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -113,7 +120,7 @@ within two seconds. A new retention holds for what is published from now on.`,
 		if err != nil {
 			return err
 		}
-		change, err := changeFlags(cmd, name, retention)
+		change, err := changeFlags(cmd, name, retention, ftp)
 		if err != nil {
 			return err
 		}
@@ -147,8 +154,9 @@ within two seconds. A new retention holds for what is published from now on.`,
 	return a.outputFlag(cmd)
 }
 
-// changeFlags is the change that --name and --retention ask for, if they are given.
-func changeFlags(cmd *cobra.Command, name, retention string) (change keys.Change, err error) {
+// changeFlags is the change that --name, --retention and --ftp ask for, if they are
+// given.
+func changeFlags(cmd *cobra.Command, name, retention, ftp string) (change keys.Change, err error) {
 	if cmd.Flags().Changed("name") {
 		if name, err = nameArg(cmd, name); err != nil {
 			return change, err
@@ -162,7 +170,29 @@ func changeFlags(cmd *cobra.Command, name, retention string) (change keys.Change
 		}
 		change.Retention = &kept
 	}
+	if cmd.Flags().Changed("ftp") {
+		mode, err := ftpArg(cmd, ftp)
+		if err != nil {
+			return change, err
+		}
+		change.FTP = &mode
+	}
 	return change, nil
+}
+
+func ftpFlag(cmd *cobra.Command, mode *string, otherwise string) {
+	cmd.Flags().StringVar(mode, "ftp", "", "how it may use FTP: tls, plain (in the clear, too) or off"+otherwise)
+}
+
+func ftpArg(cmd *cobra.Command, s string) (keys.FTPMode, error) {
+	mode, err := config.ParseFTP(s)
+	if err != nil {
+		return "", usagef(cmd, "--ftp: %w", err)
+	}
+	if mode == string(keys.FTPPlain) {
+		fmt.Fprintln(cmd.ErrOrStderr(), "warning: --ftp: plain sends the password and the names of files over the network where anybody on the way can read them; the reports themselves stay encrypted")
+	}
+	return keys.FTPMode(mode), nil
 }
 
 // editNetworks adds and takes away networks. One that is to be taken away must
@@ -226,15 +256,17 @@ type clientView struct {
 	Allow     []netip.Prefix    `json:"allow"`
 	Retention string            `json:"retention,omitempty"`
 	Disabled  bool              `json:"disabled"`
+	FTP       keys.FTPMode      `json:"ftp"`
 	Created   time.Time         `json:"created"`
 	Declared  map[string]string `json:"declared,omitempty"`
 	Keys      []keyView         `json:"keys,omitempty"`
+	Password  *passwordView     `json:"password,omitempty"`
 	Files     *int64            `json:"files,omitempty"`
 	Bytes     *int64            `json:"bytes,omitempty"`
 }
 
 func viewClient(c keys.Client) clientView {
-	v := clientView{ID: c.ID, Name: c.Name, Allow: c.Allow, Disabled: c.Disabled, Created: c.Created, Declared: c.Declared}
+	v := clientView{ID: c.ID, Name: c.Name, Allow: c.Allow, Disabled: c.Disabled, FTP: c.FTP, Created: c.Created, Declared: c.Declared}
 	if v.Allow == nil {
 		v.Allow = []netip.Prefix{}
 	}
@@ -259,9 +291,9 @@ func (a *app) clientList() *cobra.Command {
 			return err
 		}
 		return a.show(list, func(w io.Writer) {
-			row(w, "ID", "NAME", "STATE", "RETENTION", "ALLOW")
+			row(w, "ID", "NAME", "STATE", "RETENTION", "FTP", "ALLOW")
 			for _, v := range list {
-				row(w, v.ID, v.Name, enabled(v.Disabled), v.Retention, networks(v.Allow))
+				row(w, v.ID, v.Name, enabled(v.Disabled), v.Retention, v.FTP, networks(v.Allow))
 			}
 		})
 	})
@@ -271,8 +303,9 @@ func (a *app) clientList() *cobra.Command {
 func (a *app) clientShow() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "show ID", Short: "show a client with its keys",
-		Long: `Shows what is known of a client: its networks, its retention, its keys, how much is
-in its folder, and which of its fields the configuration declares.`,
+		Long: `Shows what is known of a client: its networks, its retention, its keys, whether it
+has a password, how much is in its folder, and which of its fields the configuration
+declares.`,
 		Example: "  sealdrop client show acme",
 		Args:    arguments("ID"),
 	}
@@ -301,6 +334,14 @@ func (a *app) showClient(ctx context.Context, g *gateway, c keys.Client) error {
 	for _, k := range list {
 		v.Keys = append(v.Keys, viewKey(k))
 	}
+	p, found, err := g.register.Password(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	if found {
+		view := viewPassword(p)
+		v.Password = &view
+	}
 	files, bytes, err := g.catalog.Usage(ctx, c.ID)
 	if err != nil {
 		return err
@@ -316,6 +357,7 @@ func (a *app) showClient(ctx context.Context, g *gateway, c keys.Client) error {
 		row(w, "state", enabled(v.Disabled)+place(c, keys.FieldDisabled))
 		row(w, "allow", networks(v.Allow)+place(c, keys.FieldAllow))
 		row(w, "retention", retention+place(c, keys.FieldRetention))
+		row(w, "ftp", string(v.FTP)+place(c, keys.FieldFTP))
 		row(w, "created", stamp(v.Created))
 		row(w, "folder", fmt.Sprintf("%d files, %s", files, size(bytes)))
 		for _, k := range v.Keys {
@@ -323,6 +365,12 @@ func (a *app) showClient(ctx context.Context, g *gateway, c keys.Client) error {
 		}
 		if len(v.Keys) == 0 {
 			row(w, "keys", fmt.Sprintf("none; `sealdrop key import --client %s FILE` adds one", v.ID))
+		}
+		switch {
+		case v.Password != nil:
+			row(w, "password", fmt.Sprintf("%s, set %s, expires %s", v.Password.State, stamp(v.Password.Set), stampOf(v.Password.Expires)))
+		case v.FTP != keys.FTPOff:
+			row(w, "password", fmt.Sprintf("none; `sealdrop password set --client %s --generate` sets one for FTP", v.ID))
 		}
 	})
 }
@@ -366,7 +414,7 @@ keys and reports stay, and reports can still be delivered to it.`,
 func (a *app) clientRemove() *cobra.Command {
 	var withReports bool
 	cmd := &cobra.Command{
-		Use: "remove ID", Short: "remove a client and its keys",
+		Use: "remove ID", Short: "remove a client with its keys and its password",
 		Long: `Removes a client for good. While it has reports or uploads this is refused, since
 they would go with it; --with-reports deletes them, at once and without a way
 back. The audit record stays.`,
@@ -419,7 +467,7 @@ func removeReports(ctx context.Context, g *gateway, id reports.ClientID) error {
 func (a *app) clientExport() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "export [ID…]", Short: "write clients as YAML that `client apply` reads",
-		Long:    "Writes clients, all of them or those named, in the form that `sealdrop client apply`\nand the configuration's clients_from read. Keys are not part of it.",
+		Long:    "Writes clients, all of them or those named, in the form that `sealdrop client apply`\nand the configuration's clients_from read. Keys and\npasswords are not part of it.",
 		Example: "  sealdrop client export >clients.yaml\n  sealdrop client export acme",
 		Args:    cobra.ArbitraryArgs,
 	}
@@ -464,12 +512,16 @@ type exportedClient struct {
 	Allow     []string `json:"allow" yaml:"allow,flow"`
 	Retention string   `json:"retention,omitempty" yaml:"retention,omitempty"`
 	Disabled  bool     `json:"disabled,omitempty" yaml:"disabled,omitempty"`
+	FTP       string   `json:"ftp,omitempty" yaml:"ftp,omitempty"` // where it is not what holds anyhow
 }
 
 func exportClient(c keys.Client) exportedClient {
 	e := exportedClient{ID: c.ID.String(), Name: c.Name, Allow: []string{}, Disabled: c.Disabled}
 	for _, p := range c.Allow {
 		e.Allow = append(e.Allow, p.String())
+	}
+	if c.FTP != keys.FTPTLS {
+		e.FTP = string(c.FTP)
 	}
 	if c.Retention > 0 {
 		e.Retention = config.Duration(c.Retention).String()

@@ -124,6 +124,7 @@ func openGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *
 	g.catalog = catalog.New(g.db, now)
 	g.gate = access.New(access.Config{
 		DB: g.db, Register: g.register, Now: now, Log: log, SessionsPerClient: cfg.SFTP.Limits.SessionsPerClient,
+		PlainFTP: cfg.FTP.TLS.Mode != "required",
 		Failures: cfg.Access.Failures, Window: cfg.Access.Window.Std(), Ban: cfg.Access.Ban.Std(),
 	})
 	g.publisher = publish.New(publish.Config{
@@ -225,6 +226,10 @@ func declarations(clients []config.Client) []keys.Declaration {
 		}
 		if _, ok := c.Declared[keys.FieldDisabled]; ok {
 			d.Change.Disabled = &c.Disabled
+		}
+		if _, ok := c.Declared[keys.FieldFTP]; ok {
+			mode := keys.FTPMode(c.FTP)
+			d.Change.FTP = &mode
 		}
 		list = append(list, d)
 	}

@@ -32,7 +32,7 @@ type reportView struct {
 	LegalHold bool             `json:"legal_hold,omitempty"`
 	Size      int64            `json:"size"`
 	PlainSize *int64           `json:"plain_size,omitempty"`
-	SHA256    string           `json:"sha256"`
+	SHA256    string           `json:"sha256,omitempty"`
 	SealedTo  []string         `json:"sealed_to,omitempty"`
 	Received  time.Time        `json:"received"`
 	Published *time.Time       `json:"published,omitempty"`

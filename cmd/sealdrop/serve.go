@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/netip"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -17,16 +15,13 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
 
 	"github.com/sealdrop/sealdrop/config"
 	"github.com/sealdrop/sealdrop/internal/database"
 	"github.com/sealdrop/sealdrop/keys"
-	"github.com/sealdrop/sealdrop/keys/sshkey"
 	"github.com/sealdrop/sealdrop/server"
 	"github.com/sealdrop/sealdrop/server/folder"
-	"github.com/sealdrop/sealdrop/server/sftpd"
 )
 
 const (
@@ -96,11 +91,9 @@ func (a *app) serve(ctx context.Context, g *gateway) (err error) {
 	}
 	recorder := folder.NewRecorder(g.catalog, g.log)
 	defer recorder.Close()
-	sftp, err := g.newSFTP(recorder)
-	if err != nil {
-		return err
-	}
-	listeners, err := listen(g.config.SFTP.Listen)
+	digester := folder.NewDigester(g.catalog, g.blobs, g.log)
+	defer digester.Close()
+	protocols, err := g.listen(recorder, digester)
 	if err != nil {
 		return err
 	}
@@ -117,24 +110,26 @@ func (a *app) serve(ctx context.Context, g *gateway) (err error) {
 	defer signal.Stop(hups)
 	tasks.Go(func() { a.runReloads(background, g, hups) })
 
-	failed := make(chan error, len(listeners))
-	for _, l := range listeners {
-		g.log.Info("listening", "protocol", "sftp", "address", l.Addr().String())
-		tasks.Go(func() { failed <- sftp.Serve(l) })
+	running := 0
+	for _, p := range protocols {
+		running += len(p.listeners)
+	}
+	failed := make(chan error, running)
+	for _, p := range protocols {
+		for _, l := range p.listeners {
+			g.log.Info("listening", "protocol", p.name, "address", l.Addr().String())
+			tasks.Go(func() { failed <- p.server.Serve(l) })
+		}
 	}
 	select {
 	case <-ctx.Done():
 		g.log.Info("stopping", "sessions", g.gate.Sessions())
 	case err = <-failed:
 	}
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
-	defer cancel()
-	if e := sftp.Shutdown(drain); e != nil && !errors.Is(e, context.DeadlineExceeded) {
-		err = errors.Join(err, e)
-	}
 	if errors.Is(err, server.ErrClosed) {
 		err = nil
 	}
+	err = errors.Join(err, shutDown(ctx, protocols))
 	g.log.Info("stopped")
 	return err
 }
@@ -188,6 +183,7 @@ func changedSections(running, loaded *config.Config) []string {
 		{"data", running.Data, loaded.Data},
 		{"log", running.Log, loaded.Log},
 		{"sftp", running.SFTP, loaded.SFTP},
+		{"ftp", running.FTP, loaded.FTP},
 		{"sealing", running.Sealing, loaded.Sealing},
 		{"retention", running.Retention, loaded.Retention},
 		{"access", running.Access, loaded.Access},
@@ -229,79 +225,3 @@ func (g *gateway) runReleases(ctx context.Context) {
 		}
 	}
 }
-
-func (g *gateway) newSFTP(recorder *folder.Recorder) (*server.Server, error) {
-	hostKeys, err := sshkey.LoadHostKeys(g.config.SFTP.HostKeys...)
-	if err != nil {
-		return nil, err
-	}
-	for _, k := range hostKeys {
-		g.log.Info("host key", "fingerprint", hostKeyLine(k.PublicKey()))
-	}
-	limits := g.config.SFTP.Limits
-	protocol, err := sftpd.New(sftpd.Config{
-		HostKeys: hostKeys, CheckKey: sshkey.Check, Log: g.log,
-		Gate: &sftpGate{
-			gate: g.gate, retention: g.config.Retention.After.Std(),
-			store: &folder.Store{Catalog: g.catalog, Blobs: g.blobs, Recorder: recorder, Now: now, Log: g.log},
-		},
-		MaxTries: limits.Tries, MaxHandles: limits.HandlesPerSession,
-		IdleTimeout: limits.IdleTimeout.Std(),
-	})
-	if err != nil {
-		return nil, err
-	}
-	return server.New(server.Config{
-		Name: "sftp", Log: g.log,
-		Limits: server.Limits{
-			Connections: limits.Connections, ConnectionsPerAddress: limits.ConnectionsPerAddress,
-			Unauthenticated: limits.Unauthenticated, LoginTimeout: limits.LoginTimeout.Std(), IdleTimeout: limits.IdleTimeout.Std(),
-		},
-		Admit:   func(addr netip.Addr) bool { return g.gate.Admit(context.Background(), addr) },
-		Handler: func(ctx context.Context, c *server.Conn) { protocol.ServeConn(ctx, c) },
-	})
-}
-
-// listenError says which address could not be listened on.
-type listenError struct {
-	address string
-	err     error
-}
-
-func (e *listenError) Error() string {
-	err := e.err
-	if op := new(net.OpError); errors.As(err, &op) {
-		err = op.Err // without the address, which would be there twice
-	}
-	return fmt.Sprintf("listening on %s: %v", e.address, err)
-}
-
-func (e *listenError) Unwrap() error { return e.err }
-
-func (e *listenError) Hint() string {
-	switch {
-	case errors.Is(e.err, syscall.EADDRINUSE):
-		return fmt.Sprintf("another program has the port: find it with `ss -ltnp`, or change sftp.listen (%s)", e.address)
-	case errors.Is(e.err, syscall.EACCES):
-		return "ports below 1024 need a privilege: run as root, or `setcap cap_net_bind_service=+ep` on the program, or choose a higher port in sftp.listen"
-	}
-	return "check sftp.listen in the configuration"
-}
-
-// listen opens all addresses or none.
-func listen(addresses []string) (list []net.Listener, err error) {
-	for _, address := range addresses {
-		l, err := net.Listen("tcp", address)
-		if err != nil {
-			for _, open := range list {
-				_ = open.Close()
-			}
-			return nil, &listenError{address: address, err: err}
-		}
-		list = append(list, l)
-	}
-	return list, nil
-}
-
-// hostKeyLine shows a host key as ssh-keygen -l does.
-func hostKeyLine(k ssh.PublicKey) string { return ssh.FingerprintSHA256(k) + " " + k.Type() }

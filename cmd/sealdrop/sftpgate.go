@@ -13,9 +13,9 @@ import (
 // sftpGate puts the sFTP protocol's questions to the gate, and hands out
 // folders.
 type sftpGate struct {
-	gate      *access.Gate
-	store     *folder.Store
-	retention time.Duration
+	gate    *access.Gate
+	store   *folder.Store
+	keptFor func(retention time.Duration) time.Duration
 }
 
 var errNotWorthProving = errors.New("the key is of no use for this user")
@@ -40,12 +40,9 @@ func (g *sftpGate) Login(ctx context.Context, a sftpd.Attempt, end func(reason s
 	if s == nil {
 		return nil, &sftpd.Refusal{Reason: string(d.Reason), Banner: banner(d, attempt)}
 	}
-	kept := s.Client.Retention
-	if kept == 0 {
-		kept = g.retention
-	}
 	return &sftpSession{session: s, folder: g.store.Folder(folder.Session{
-		Client: s.Client.ID, Retention: kept, Protocol: "sftp", Address: s.Address.String(), Fingerprint: s.Fingerprint,
+		Client: s.Client.ID, Retention: g.keptFor(s.Client.Retention), Protocol: "sftp", Address: s.Address.String(), Fingerprint: s.Fingerprint,
+		Evidence: "bytes sent and file closed by the client",
 	})}, nil
 }
 

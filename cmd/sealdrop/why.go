@@ -16,39 +16,41 @@ import (
 	"github.com/sealdrop/sealdrop/server/access"
 )
 
+// whyFlags is what `why` is asked about.
+type whyFlags struct {
+	client, from, key, protocol string
+	plain                       bool
+}
+
 func (a *app) whyCommand() *cobra.Command {
-	var client, from, key string
+	var f whyFlags
 	cmd := &cobra.Command{
-		Use: "why --client ID --from IP [--key FILE]", Short: "say whether a client gets in, and if not, why",
+		Use: "why --client ID --from IP [--key FILE | --protocol ftp [--plain]]", Short: "say whether a client gets in, and if not, why",
 		Long: `Asks the very code that decides about logins, and answers in two sentences: what
-happens, and what to do. Without --key it takes the best key that the client has
-registered. Exit status 1 means that the client does not get in.`,
-		Example: "  sealdrop why --client acme --from 198.51.100.7\n  sealdrop why --client acme --from 198.51.100.7 --key their-key.pub",
-		Args:    arguments(),
+happens, and what to do. Exit status 1 means that the client does not get in.
+
+Over sFTP, without --key, it takes the best key that the client has registered. Over
+FTP it takes it that the client gives the right password over TLS, or with --plain in
+the clear; and it tells if the client got in within the last day and then could not
+open the data port that it was told of.`,
+		Example: "  sealdrop why --client acme --from 198.51.100.7\n  sealdrop why --client acme --from 198.51.100.7 --key their-key.pub\n" +
+			"  sealdrop why --client acme --from 198.51.100.7 --protocol ftp",
+		Args: arguments(),
 	}
-	cmd.Flags().StringVar(&client, "client", "", "the user name that the client logs in with")
-	cmd.Flags().StringVar(&from, "from", "", "the `address` that it comes from")
-	cmd.Flags().StringVar(&key, "key", "", "a `file` with the SSH public key that it uses")
+	cmd.Flags().StringVar(&f.client, "client", "", "the user name that the client logs in with")
+	cmd.Flags().StringVar(&f.from, "from", "", "the `address` that it comes from")
+	cmd.Flags().StringVar(&f.key, "key", "", "a `file` with the SSH public key that it uses")
+	cmd.Flags().StringVar(&f.protocol, "protocol", access.SFTP, "sftp or ftp")
+	cmd.Flags().BoolVar(&f.plain, "plain", false, "over FTP without TLS, as Windows Explorer does")
 	_ = cmd.MarkFlagRequired("client") // the flags were defined above
 	_ = cmd.MarkFlagRequired("from")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		addr, err := netip.ParseAddr(from)
+		addr, err := f.check(cmd)
 		if err != nil {
-			return usagef(cmd, "--from: %q is not an IP address", from)
-		}
-		if client == "" {
-			return usagef(cmd, "--client is empty")
+			return err
 		}
 		return a.withGateway(func(ctx context.Context, g *gateway, _ []string) error {
-			attempt := access.Attempt{Protocol: "sftp", Address: addr.WithZone(""), User: client, Failure: access.KeyUnknown}
-			attempt.Offered, err = a.offeredKeys(ctx, g, client, key)
-			if weak := new(sshkey.WeakKeyError); errors.As(err, &weak) {
-				attempt.Failure, attempt.Detail, err = access.KeyTooWeak, weak.Error(), nil
-			}
-			if err != nil {
-				return err
-			}
-			d, err := explainBest(ctx, g.gate, attempt)
+			d, err := a.explain(ctx, g, f, addr)
 			if err != nil {
 				return err
 			}
@@ -62,6 +64,46 @@ registered. Exit status 1 means that the client does not get in.`,
 		})(cmd, args)
 	}
 	return a.outputFlag(cmd)
+}
+
+// check returns the address to ask about.
+func (f whyFlags) check(cmd *cobra.Command) (netip.Addr, error) {
+	addr, err := netip.ParseAddr(f.from)
+	switch {
+	case err != nil:
+		return addr, usagef(cmd, "--from: %q is not an IP address", f.from)
+	case f.client == "":
+		return addr, usagef(cmd, "--client is empty")
+	case f.protocol != access.SFTP && f.protocol != access.FTP:
+		return addr, usagef(cmd, "--protocol is %q; it can be sftp or ftp", f.protocol)
+	case f.protocol == access.FTP && f.key != "":
+		return addr, usagef(cmd, "--key is of no use over FTP, where clients log in with a password")
+	case f.protocol == access.SFTP && f.plain:
+		return addr, usagef(cmd, "--plain is for --protocol ftp; sFTP is always encrypted")
+	}
+	return addr.WithZone(""), nil
+}
+
+func (a *app) explain(ctx context.Context, g *gateway, f whyFlags, addr netip.Addr) (d access.Decision, err error) {
+	attempt := access.Attempt{Protocol: f.protocol, Address: addr, User: f.client}
+	if f.protocol == access.FTP {
+		attempt.TLS = !f.plain
+		d, err = g.gate.Diagnose(ctx, attempt)
+		if d.Allowed() && !g.config.FTP.Enabled() {
+			d.Reason, d.What = access.ProtocolNotEnabled, "client "+d.Client+" may use FTP, but this gateway serves none"
+			d.Remedy = "set ftp.listen in the configuration and start the gateway again, or have the client use sFTP"
+		}
+		return d, err
+	}
+	attempt.Failure = access.KeyUnknown
+	attempt.Offered, err = a.offeredKeys(ctx, g, f.client, f.key)
+	if weak := new(sshkey.WeakKeyError); errors.As(err, &weak) {
+		attempt.Failure, attempt.Detail, err = access.KeyTooWeak, weak.Error(), nil
+	}
+	if err != nil {
+		return d, err
+	}
+	return explainBest(ctx, g.gate, attempt)
 }
 
 // offeredKeys are the keys in the file, or all that the client has registered.

@@ -32,11 +32,12 @@ var allowed = map[string][]string{
 	"reports/publish": {"reports", "reports/blob", "reports/catalog", "keys", "keys/pgp", "internal/database"},
 	"reports/intake":  {"reports", "reports/publish", "internal/..."},
 	"reports/notify":  {"reports", "internal/..."},
-	"keys":            {"reports", "keys/pgp", "keys/sshkey", "internal/..."},
+	"keys":            {"reports", "keys/password", "keys/pgp", "keys/sshkey", "internal/..."},
+	"keys/password":   nil,
 	"keys/pgp":        {"reports", "internal/..."},
 	"keys/sshkey":     {"reports", "internal/..."},
 	"server":          nil,
-	"server/access":   {"reports", "keys", "internal/database/...", "internal/audit"},
+	"server/access":   {"reports", "keys", "keys/password", "internal/database/...", "internal/audit"},
 	"server/folder":   {"reports", "reports/blob", "reports/catalog", "internal/database"},
 	"server/sftpd":    {"reports", "server/folder", "server/access"},
 	"server/ftpd":     {"reports", "server/folder", "server/access"},
@@ -46,6 +47,7 @@ var allowed = map[string][]string{
 
 	"internal/architecture": nil,
 	"internal/audit":        {"internal/database/..."},
+	"internal/certificate":  {"internal/durable"},
 	"internal/database/...": {"internal/database/..."},
 	"internal/demo":         {"...", "-cmd/...", "-config"}, // a tour through everything
 	"internal/...":          {"reports"},

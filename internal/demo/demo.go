@@ -45,7 +45,8 @@ type tour struct {
 	tools   tools
 	environ []string
 	story   *narrator
-	port    int
+	port    int // for sFTP
+	ftpPort int
 	gateway *gateway // nil while none runs
 	leftOut int      // commands
 }
@@ -88,7 +89,7 @@ func Run(ctx context.Context, c Config) (err error) {
 // known only then what port the gateway has.
 func (t *tour) chapters() []func(context.Context) (chapter, error) {
 	return []func(context.Context) (chapter, error){
-		t.setUp, t.makeKeys, t.serve, t.hold, t.deliver, t.fetch, t.upload, t.refuse, t.purge, t.verify,
+		t.setUp, t.makeKeys, t.serve, t.hold, t.deliver, t.fetch, t.upload, t.overFTP, t.refuse, t.purge, t.verify,
 	}
 }
 

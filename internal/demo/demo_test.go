@@ -214,6 +214,7 @@ func wholeStory(t *testing.T, r *run) {
 		"acme@127.0.0.1: Permission denied (publickey).", "key-unknown: the key", `Can't ls: "/borealis" not found`,
 		"gpg: decryption failed: No secret key", "0 of 6 are due", "6 of 6 are due", "1 of 7 are due", "purged 0", "purged 1",
 		"records fit", "All of it is as it should be.",
+		"the same file", "curl: (67)", "plain-not-allowed: client borealis", "> USER anonymous < 331", "> opts utf8 on < 200", "< 226 Transfer complete.",
 	)
 	r.mustNotSay(t, "left out", "missing (Debian", "\x1b[")
 	r.mustLeaveNothing(t)
@@ -239,9 +240,9 @@ func withoutOpenSSH(t *testing.T, r *run) {
 }
 
 func withoutClients(t *testing.T, r *run) {
-	r.lacking(t, "ssh-keygen", "sftp", "gpg", "puttygen")
+	r.lacking(t, "ssh-keygen", "sftp", "gpg", "puttygen", "curl")
 	r.mustSucceed(t)
-	r.mustSay(t, "sftp is missing", "gpg is missing", "nobody can log in", "is held", "nowhere", "address-not-allowed", "records fit")
+	r.mustSay(t, "sftp is missing", "gpg is missing", "curl is missing", "nobody can log in", "is held", "nowhere", "address-not-allowed", "records fit")
 	r.mustLeaveNothing(t)
 }
 
@@ -268,7 +269,7 @@ func portTaken(t *testing.T, r *run) {
 	if err == nil { // otherwise somebody else has it, which is as good
 		defer l.Close()
 	}
-	r.lacking(t, "ssh-keygen", "sftp", "gpg", "puttygen")
+	r.lacking(t, "ssh-keygen", "sftp", "gpg", "puttygen", "curl")
 	r.mustSucceed(t)
 	if err == nil {
 		r.mustSay(t, "port 32 is taken by another program")
@@ -376,7 +377,7 @@ func somethingWrong(t *testing.T, r *run) {
 }
 
 func chosenFolder(t *testing.T, r *run) {
-	r.lacking(t, "ssh-keygen", "sftp", "gpg", "puttygen")
+	r.lacking(t, "ssh-keygen", "sftp", "gpg", "puttygen", "curl")
 	dir := filepath.Join(r.tmp, "mine", "demo")
 	r.Args = append(r.Args, "--dir", dir)
 	r.mustSucceed(t)

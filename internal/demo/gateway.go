@@ -20,6 +20,9 @@ const (
 	wantedPort = 32
 	highPort   = 2032
 	highPorts  = 100
+	// The same for FTP.
+	wantedFTP = 21
+	highFTP   = 2021
 
 	startTime = 15 * time.Second
 	pollTime  = 20 * time.Millisecond
@@ -53,6 +56,9 @@ func (t *tour) startGateway(ctx context.Context) (reason string, err error) {
 		err := probe(port)
 		if err == nil {
 			t.port = port
+			err = t.findFTPPort()
+		}
+		if err == nil {
 			err = t.startOn(ctx)
 		}
 		switch {
@@ -71,6 +77,27 @@ func (t *tour) startGateway(ctx context.Context) (reason string, err error) {
 	return "", errNoPort
 }
 
+// findFTPPort chooses a port for FTP: the one that it had before, 21, or the next
+// free high one.
+func (t *tour) findFTPPort() error {
+	ports := []int{wantedFTP}
+	if t.ftpPort != 0 {
+		ports = []int{t.ftpPort}
+	}
+	for p := highFTP; p < highFTP+highPorts; p++ {
+		ports = append(ports, p)
+	}
+	for _, port := range ports {
+		if probe(port) == nil {
+			t.ftpPort = port
+			return nil
+		}
+	}
+	return errNoPort
+}
+
+func (t *tour) ftpAddress() string { return address(t.ftpPort) }
+
 // probe finds out whether the port can be listened on.
 func probe(port int) error {
 	l, err := net.Listen("tcp", address(port))
@@ -82,9 +109,21 @@ func probe(port int) error {
 
 func address(port int) string { return fmt.Sprintf("%s:%d", host, port) }
 
+// settings are the variables that differ from what the configuration says: where
+// the gateway listens, and that FTP is on.
+func (t *tour) settings() []string {
+	if t.port == 0 {
+		return nil // not chosen yet
+	}
+	return []string{
+		"SEALDROP_SFTP_LISTEN=" + address(t.port), "SEALDROP_FTP_LISTEN=" + t.ftpAddress(),
+		"SEALDROP_FTP_TLS_MODE=optional", "SEALDROP_FTP_PASSIVE_PORTS=any",
+	}
+}
+
 // serveCommand is what a person would type for what startOn does.
 func (t *tour) serveCommand() string {
-	return "SEALDROP_SFTP_LISTEN=" + address(t.port) + " sealdrop serve 2>>$D/gateway.log & echo $! >$D/gateway.pid"
+	return "export " + strings.Join(t.settings(), " ") + "\nsealdrop serve 2>>$D/gateway.log & echo $! >$D/gateway.pid"
 }
 
 func (t *tour) startOn(ctx context.Context) error {
@@ -99,7 +138,7 @@ func (t *tour) startOn(ctx context.Context) error {
 	}
 	// Not bound to ctx: whoever ends the story ends the gateway in order.
 	cmd := exec.Command(t.folder.join("bin", "sealdrop"), "serve")
-	cmd.Dir, cmd.Env, cmd.Stderr = t.folder.path, slices.Concat(t.environ, []string{"SEALDROP_SFTP_LISTEN=" + address(t.port)}), log
+	cmd.Dir, cmd.Env, cmd.Stderr = t.folder.path, slices.Concat(t.environ, t.settings()), log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("starting the gateway: %w", err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 )
 
 var errGatewayEnded = errors.New("the gateway has ended by itself")
@@ -89,10 +90,12 @@ func (t *tour) explainShell() {
 		t.story.command(fmt.Sprintf("sftp -F $D/ssh.conf -P %d -i $D/acme/ssh-key acme@%s", t.port, host))
 		t.story.blank()
 	}
+	t.story.say(fmt.Sprintf("Windows Explorer, or any FTP client: ftp://acme@%s, with the password in %s.", t.ftpAddress(), t.folder.join(t.acme().id, "password")))
 	t.story.say("Deliver more, look around: the commands above work in another terminal, once these lines were given to it:")
 	for _, v := range t.variables() {
 		t.story.command(v)
 	}
+	t.story.command("export " + strings.Join(t.settings(), " "))
 	t.story.blank()
 }
 

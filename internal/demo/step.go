@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -138,7 +139,7 @@ func (t *tour) shell(ctx context.Context, script string) (output string, exit in
 	defer cancel()
 	var printed strings.Builder
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", script)
-	cmd.Dir, cmd.Env = t.folder.path, t.environ
+	cmd.Dir, cmd.Env = t.folder.path, slices.Concat(t.environ, t.settings())
 	cmd.Stdout, cmd.Stderr = &printed, &printed
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }

@@ -82,9 +82,9 @@ func (t *tour) serve(ctx context.Context) (chapter, error) {
 	if err != nil {
 		return chapter{}, err
 	}
-	say := "The gateway serves sFTP on port 32."
+	say := fmt.Sprintf("The gateway serves sFTP on port 32, and FTP on port %d.", t.ftpPort)
 	if reason != "" {
-		say = fmt.Sprintf("The gateway serves sFTP on port %d: %s.", t.port, reason)
+		say = fmt.Sprintf("The gateway serves sFTP on port %d (%s), and FTP on port %d.", t.port, reason, t.ftpPort)
 	}
 	log := func(context.Context) (string, error) { return t.logFrom(0), nil }
 	return chapter{title: "The gateway at work", steps: []step{

@@ -14,6 +14,7 @@ const (
 	puttygen
 	sftp
 	gpg
+	curl
 	// sshKeys is either program that makes an SSH key.
 	sshKeys
 )
@@ -30,6 +31,7 @@ func findTools(environ []string) tools {
 		{puttygen | sshKeys, "puttygen"},
 		{sftp, "sftp"},
 		{gpg, "gpg"},
+		{curl, "curl"},
 	} {
 		if onPath(path, p.name) {
 			found |= p.tool
@@ -52,6 +54,7 @@ func (t tools) missing() []string {
 		{puttygen, "puttygen is missing (Debian: apt-get install putty-tools)"},
 		{sshKeys, "with neither ssh-keygen nor puttygen there is no SSH key, and nobody can log in"},
 		{gpg, "gpg is missing (Debian: apt-get install gnupg): the clients have no PGP keys, so that their statements stay held, and nothing is decrypted"},
+		{curl, "curl is missing (Debian: apt-get install curl): of FTP only Windows Explorer's part is shown"},
 	} {
 		if !t.have(m.tool) {
 			notes = append(notes, m.note)

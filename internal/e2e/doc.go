@@ -1,5 +1,11 @@
 // Package e2e drives the real program with the real client programs that
-// clients use: OpenSSH, PuTTY, lftp, curl, rclone, paramiko, FileZilla. It is
-// tests only. `make setup` installs the programs; one that is missing fails its
-// test.
+// clients use: OpenSSH, PuTTY, FileZilla, lftp, curl, wget, rclone, tnftp, ncftp,
+// and the libraries that clients' own programs are written with, from Python, Node
+// and Java. It is tests only. `make setup` installs them; one that is missing fails
+// its test.
+//
+// The tables in docs/clients.md are what the programs did. A test fails where they
+// differ; this writes them anew:
+//
+//	go test ./internal/e2e -run TestClientTable -update
 package e2e

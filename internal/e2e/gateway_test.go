@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -23,23 +25,45 @@ import (
 // binary is the program under test, built once.
 var binary string
 
-func TestMain(m *testing.M) { os.Exit(testbinary.Run(m, &binary)) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	_ = flag.Set("test.parallel", "8") // client programs wait more than they compute
+	os.Exit(testbinary.Run(m, &binary))
+}
 
 // gateway is a running `sealdrop serve`.
 type gateway struct {
 	t    *testing.T
 	dir  string
-	port string
+	port string // of its first address, for sFTP
 	log  *lockedBuffer
+
+	certificate string // file of the one for FTPS
 }
 
-// start runs a gateway that listens on a free port of the address.
-func start(t *testing.T, address string) *gateway {
+// start runs a gateway that listens for sFTP on a free port of each address.
+func start(t *testing.T, addresses ...string) *gateway {
+	t.Helper()
+	return startWith(t, "SEALDROP_SFTP_LISTEN="+freePorts(addresses...))
+}
+
+// freePorts asks for a free port of each address, in the form of a list in the
+// configuration.
+func freePorts(addresses ...string) string {
+	var list []string
+	for _, address := range addresses {
+		list = append(list, net.JoinHostPort(address, "0"))
+	}
+	return strings.Join(list, ",")
+}
+
+// startWith runs a gateway with settings from its environment.
+func startWith(t *testing.T, settings ...string) *gateway {
 	t.Helper()
 	g := &gateway{t: t, dir: t.TempDir(), log: &lockedBuffer{}}
 	g.sealdrop("init", "--dir", g.dir)
 	cmd := exec.Command(binary, "--config", filepath.Join(g.dir, "config.yaml"), "serve")
-	cmd.Env = append(os.Environ(), "SEALDROP_SFTP_LISTEN="+net.JoinHostPort(address, "0"))
+	cmd.Env = append(os.Environ(), settings...)
 	cmd.Stderr = g.log
 	// The kernel ends it even if the test is killed.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -53,24 +77,66 @@ func start(t *testing.T, address string) *gateway {
 			t.Logf("the gateway's log:\n%s", g.log)
 		}
 	})
-	listening := regexp.MustCompile(`msg=listening protocol=sftp address=\S*:(\d+)`)
-	eventually(t, "the gateway listens", func() bool {
-		m := listening.FindStringSubmatch(g.log.String())
-		if m != nil {
-			g.port = m[1]
-		}
-		return m != nil
-	})
+	g.port = g.listens("sftp", "")
 	return g
+}
+
+// listens waits until the gateway listens for a protocol at a host ("" for any),
+// and returns the port.
+func (g *gateway) listens(protocol, host string) string {
+	g.t.Helper()
+	listening := regexp.MustCompile(`msg=listening protocol=` + protocol + ` address="?(\S*):(\d+)`)
+	var port string
+	eventually(g.t, "the gateway listens for "+protocol, func() bool {
+		for _, m := range listening.FindAllStringSubmatch(g.log.String(), -1) {
+			if host == "" || strings.Trim(m[1], "[]") == host {
+				port = m[2]
+				return true
+			}
+		}
+		return false
+	})
+	return port
+}
+
+// in is the same gateway for a test of its own.
+func (g *gateway) in(t *testing.T) *gateway {
+	other := *g
+	other.t = t
+	return &other
 }
 
 func (g *gateway) sealdrop(args ...string) []byte {
 	g.t.Helper()
+	return must(g.t, g.command(args...))
+}
+
+func (g *gateway) command(args ...string) *exec.Cmd {
 	if args[0] != "init" {
 		args = append([]string{"--config", filepath.Join(g.dir, "config.yaml")}, args...)
 	}
-	return must(g.t, exec.Command(binary, args...))
+	return exec.Command(binary, args...)
 }
+
+// server is what a client program is told of the gateway.
+type server struct {
+	protocol   string // as the gateway names it in its log
+	host, port string // the host is an IP address
+	user       string
+	password   string // FTP: the password
+	mode       mode   // FTP: how it is encrypted
+	ca         string // FTP: file of the certificate to trust
+}
+
+// over6 is the same server at its IPv6 address.
+func (c *client) over6() server {
+	at := c.at
+	at.host, at.port = "::1", c.g.listens(at.protocol, "::1")
+	return at
+}
+
+// hostPort has an IPv6 address in brackets.
+func (s server) hostPort() string { return net.JoinHostPort(s.host, s.port) }
 
 // client is a client of the gateway, with keys of its own.
 type client struct {
@@ -79,24 +145,34 @@ type client struct {
 	home string // the client's own computer
 	key  string // file of its SSH key, in OpenSSH's form; .ppk and .pub beside it
 	pgp  pgp.PrivateKey
+	at   server // where its programs connect
 }
 
 func (g *gateway) client(id, keyType, allow string) *client {
+	g.t.Helper()
+	c := g.clientWithoutSSH(id, allow)
+	c.key = filepath.Join(c.home, "key")
+	bits := map[string]string{"rsa": "2048", "ecdsa": "256", "ed25519": "256"}[keyType]
+	must(g.t, exec.Command("ssh-keygen", "-q", "-m", "PEM", "-t", keyType, "-b", bits, "-N", "", "-f", c.key))
+	g.sealdrop("key", "import", "--client", id, c.key+".pub")
+	c.at = server{protocol: "sftp", host: "127.0.0.1", port: g.port, user: id}
+	return c
+}
+
+// clientWithoutSSH is a client that has nothing to log in with yet.
+func (g *gateway) clientWithoutSSH(id, allow string) *client {
 	g.t.Helper()
 	home, err := os.MkdirTemp("/tmp", "e2e") // short: programs keep sockets in it
 	if err != nil {
 		g.t.Fatal(err)
 	}
 	g.t.Cleanup(func() { _ = os.RemoveAll(home) })
-	c := &client{g: g, id: id, home: home, key: filepath.Join(home, "key")}
-	bits := map[string]string{"rsa": "2048", "ecdsa": "256", "ed25519": "256"}[keyType]
-	must(g.t, exec.Command("ssh-keygen", "-q", "-m", "PEM", "-t", keyType, "-b", bits, "-N", "", "-f", c.key))
+	c := &client{g: g, id: id, home: home}
 	if c.pgp, err = pgp.GeneratePrivateKey(id, time.Now()); err != nil {
 		g.t.Fatal(err)
 	}
-	cert := c.write("pgp.asc", []byte(c.pgp.Certificate().Armored()))
 	g.sealdrop("client", "add", id, "--allow", allow)
-	g.sealdrop("key", "import", "--client", id, c.key+".pub", cert)
+	g.sealdrop("key", "import", "--client", id, c.write("pgp.asc", []byte(c.pgp.Certificate().Armored())))
 	return c
 }
 
@@ -131,13 +207,13 @@ func (c *client) run(stdin, name string, args ...string) string {
 func (c *client) openSSH(more ...string) []string {
 	return append(more, // of two values for an option, the first counts
 		"-F", "/dev/null", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
-		"-o", "IdentitiesOnly=yes", "-i", c.key, "-P", c.g.port,
+		"-o", "IdentitiesOnly=yes", "-i", c.key, "-P", c.at.port,
 	)
 }
 
 func (c *client) sftp(batch string) string {
 	c.g.t.Helper()
-	return c.run(batch, "sftp", append(c.openSSH("-b", "-"), c.id+"@127.0.0.1")...)
+	return c.run(batch, "sftp", append(c.openSSH("-b", "-"), fmt.Sprintf("%s@[%s]", c.at.user, c.at.host))...)
 }
 
 // file is what the gateway says of one of a client's files.

@@ -1,11 +1,9 @@
 package e2e
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/url"
 	"os/exec"
-	"path"
 	"strings"
 )
 
@@ -14,7 +12,7 @@ func openSSH() program {
 		return func(c *client) string { return c.sftp(fmt.Sprintf(format, args...) + "\n") }
 	}
 	return program{
-		name: "openssh", keyType: "rsa",
+		name: "OpenSSH sftp", version: printed("ssh", "-V"), keyType: "rsa",
 		list:      do("ls -la"),
 		get:       func(c *client, remote, local string) { do("get %q %q", remote, local)(c) },
 		put:       func(c *client, local, remote string) { do("put -p %q %q", local, remote)(c) },
@@ -37,10 +35,10 @@ func psftp() program {
 		c.run("", "puttygen", c.key, "-O", "private", "-o", ppk)
 		hostKey := strings.Fields(c.run("", "ssh-keygen", "-lf", c.g.dir+"/data/hostkeys/ssh_host_ed25519_key.pub"))[1]
 		batch := c.write("batch", []byte(fmt.Sprintf(format, args...)+"\n"))
-		return c.run("", "psftp", "-batch", "-hostkey", hostKey, "-P", c.g.port, "-i", ppk, "-b", batch, c.id+"@127.0.0.1")
+		return c.run("", "psftp", "-batch", "-hostkey", hostKey, "-P", c.at.port, "-i", ppk, "-b", batch, c.at.user+"@"+c.at.host)
 	}
 	return program{
-		name: "psftp", keyType: "ed25519",
+		name: "PuTTY psftp", version: printed("psftp", "-V"), keyType: "ed25519",
 		list:      func(c *client) string { return do(c, "ls") },
 		get:       func(c *client, remote, local string) { do(c, `get "%s" "%s"`, remote, local) },
 		put:       func(c *client, local, remote string) { do(c, `put "%s" "%s"`, local, remote) },
@@ -57,11 +55,18 @@ func lftp() program {
 	do := func(c *client, format string, args ...any) string {
 		c.g.t.Helper()
 		ssh := fmt.Sprintf("ssh -a -x -F /dev/null -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o IdentitiesOnly=yes -i %s", c.key)
-		script := fmt.Sprintf("set cmd:fail-exit yes; set net:max-retries 1; set sftp:connect-program %q; open -u %s,x -p %s sftp://127.0.0.1; ", ssh, c.id, c.g.port)
+		script := fmt.Sprintf("set cmd:fail-exit yes; set net:max-retries 1; set sftp:connect-program %q; open -u %s,x sftp://%s; ", ssh, c.at.user, c.at.hostPort())
 		return c.run("", "lftp", "-c", script+fmt.Sprintf(format, args...))
 	}
+	p := lftpCommands(do)
+	p.keyType = "ecdsa"
+	return p
+}
+
+// lftpCommands are the same over both protocols.
+func lftpCommands(do func(c *client, format string, args ...any) string) program {
 	return program{
-		name: "lftp", keyType: "ecdsa",
+		name: "lftp", version: printed("lftp", "--version"),
 		list: func(c *client) string { return do(c, "ls") },
 		// lftp drops the connection with its last file open; the listing gives it
 		// time to close it, without which a download does not count as collected.
@@ -79,9 +84,9 @@ func lftp() program {
 func curl() program {
 	do := func(c *client, name string, args ...string) string {
 		c.g.t.Helper()
-		at := (&url.URL{Scheme: "sftp", Host: "127.0.0.1:" + c.g.port, Path: "/" + name}).String()
+		at := (&url.URL{Scheme: "sftp", Host: c.at.hostPort(), Path: "/" + name}).String()
 		return c.run("", "curl", append([]string{
-			"--silent", "--show-error", "--insecure", "--user", c.id + ":", "--key", c.key, "--pubkey", c.key + ".pub", at,
+			"--silent", "--show-error", "--insecure", "--user", c.at.user + ":", "--key", c.key, "--pubkey", c.key + ".pub", at,
 		}, args...)...)
 	}
 	quote := func(format string, args ...any) func(c *client) {
@@ -89,7 +94,7 @@ func curl() program {
 	}
 	return program{
 		// Debian 12's libssh2 signs with an RSA key by SHA-1 only.
-		name: "curl", keyType: "ed25519",
+		name: "curl", version: printed("curl", "--version"), keyType: "ed25519",
 		list:      func(c *client) string { return do(c, "") },
 		get:       func(c *client, remote, local string) { do(c, remote, "--output", local) },
 		put:       func(c *client, local, remote string) { do(c, remote, "--upload-file", local) },
@@ -108,10 +113,23 @@ func rclone() program {
 		return c.run("", "rclone", append(args, "--config", "/dev/null", "--retries", "1")...)
 	}
 	remote := func(c *client, name string) string {
-		return fmt.Sprintf(":sftp,host=127.0.0.1,port=%s,user=%s,key_file=%q,shell_type=none:%s", c.g.port, c.id, c.key, name)
+		host, _, _ := strings.Cut(c.at.hostPort(), ":"+c.at.port) // rclone wants IPv6 in brackets
+		return fmt.Sprintf(":sftp,host=%q,port=%s,user=%s,key_file=%q,shell_type=none:%s", host, c.at.port, c.at.user, c.key, name)
 	}
+	p := rcloneCommands(do, remote)
+	p.keyType = "ed25519"
+	return p
+}
+
+// rcloneCommands are the same over both protocols; remote names a file in rclone's
+// way.
+func rcloneCommands(do func(c *client, args ...string) string, remote func(c *client, name string) string) program {
 	return program{
-		name: "rclone", keyType: "ed25519",
+		name: "rclone", version: printed("rclone", "version"),
+		cannot: map[column]cell{
+			resumeDownload: "rclone starts a file over",
+			resumeUpload:   "rclone starts a file over",
+		},
 		list:   func(c *client) string { return do(c, "lsf", remote(c, "")) },
 		get:    func(c *client, name, local string) { do(c, "copyto", remote(c, name), local) },
 		put:    func(c *client, local, name string) { do(c, "copyto", local, remote(c, name)) },
@@ -119,40 +137,5 @@ func rclone() program {
 		mkdir:  func(c *client, name string) { do(c, "mkdir", remote(c, name)) },
 		rmdir:  func(c *client, name string) { do(c, "rmdir", remote(c, name)) },
 		remove: func(c *client, name string) { do(c, "deletefile", remote(c, name)) },
-	}
-}
-
-// paramikoScript runs one call of paramiko's SFTPClient, given as JSON.
-const paramikoScript = `
-import json, paramiko, sys
-port, user, key, call, args = json.loads(sys.argv[1])
-t = paramiko.Transport(("127.0.0.1", int(port)))
-t.start_client()
-t.auth_publickey(user, paramiko.RSAKey.from_private_key_file(key))
-s = paramiko.SFTPClient.from_transport(t)
-out = getattr(s, call)(*args)
-if call == "listdir":
-    print("\n".join(out))
-t.close()
-`
-
-func paramiko() program {
-	do := func(c *client, call string, args ...string) string {
-		c.g.t.Helper()
-		request, err := json.Marshal([]any{c.g.port, c.id, c.key, call, args})
-		if err != nil {
-			c.g.t.Fatal(err)
-		}
-		return c.run("", "/usr/bin/python3", "-c", paramikoScript, string(request))
-	}
-	return program{
-		name: "paramiko", keyType: "rsa",
-		list:   func(c *client) string { return do(c, "listdir", ".") },
-		get:    func(c *client, remote, local string) { do(c, "get", remote, local) },
-		put:    func(c *client, local, remote string) { do(c, "put", local, path.Join("/", remote)) },
-		rename: func(c *client, from, to string) { do(c, "rename", from, to) },
-		mkdir:  func(c *client, name string) { do(c, "mkdir", name) },
-		rmdir:  func(c *client, name string) { do(c, "rmdir", name) },
-		remove: func(c *client, name string) { do(c, "remove", name) },
 	}
 }

@@ -11,6 +11,10 @@
 //
 // Each change is one transaction together with its audit record.
 //
+// An upload may be published before the digest of its content is known; then
+// [Catalog.Undigested] lists it until [Catalog.SetDigest] has completed it. The
+// digest gets an audit record of its own.
+//
 // # Names
 //
 // A [reports.Name] is resolved segment by segment, each an indexed look-up. A

@@ -22,7 +22,7 @@ type Upload struct {
 	Name      reports.Name
 	Blob      string
 	Size      int64
-	SHA256    string
+	SHA256    string // "": not known yet, see [Catalog.SetDigest]
 	Modified  time.Time
 	Retention time.Duration
 	// Exclusive fails with [fs.ErrExist] where the name is taken by now.
@@ -60,7 +60,7 @@ func (c *Catalog) Upload(ctx context.Context, u Upload) error {
 		}
 		return audit.Append(tx, now, audit.Entry{
 			Event: "file.uploaded", Actor: u.Actor, Client: u.Client.String(), Subject: id,
-			Detail: map[string]string{"name": u.Name.String(), "sha256": u.SHA256, "size": strconv.FormatInt(u.Size, 10)},
+			Detail: withDigest(map[string]string{"name": u.Name.String(), "size": strconv.FormatInt(u.Size, 10)}, u.SHA256),
 		})
 	})
 }

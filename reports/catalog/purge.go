@@ -77,7 +77,7 @@ func (c *Catalog) purgeRows(tx *database.Tx, actor string, event audit.Event, ro
 		if err := tx.DeleteEntry(tx.Context(), row.ID); err != nil {
 			return fmt.Errorf("deleting report %s: %w", row.ID, err)
 		}
-		detail := map[string]string{"name": row.Name, "sha256": row.Sha256, "state": row.State}
+		detail := withDigest(map[string]string{"name": row.Name, "state": row.State}, row.Sha256)
 		if row.ExpiresAt != 0 {
 			detail["expired"] = database.Time(row.ExpiresAt).Format(time.RFC3339)
 		}

@@ -39,14 +39,16 @@ func (c *Catalog) Collect(ctx context.Context, t Transfer) error {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
+		digest := t.Report.SHA256
 		if err == nil && row.Blob == t.Report.Blob {
 			if err := c.cover(tx, row, t); err != nil {
 				return err
 			}
+			digest = row.Sha256 // it may have become known since the transfer began
 		}
 		err = tx.InsertReceipt(tx.Context(), query.InsertReceiptParams{
 			ID: id.New(), EntryID: t.Report.ID, ClientID: t.Report.Client.String(), Name: t.Report.Name.String(),
-			Sha256: t.Report.SHA256, Protocol: t.Protocol, Address: t.Address, Fingerprint: t.Fingerprint,
+			Sha256: digest, Protocol: t.Protocol, Address: t.Address, Fingerprint: t.Fingerprint,
 			StartedAt: database.Micros(t.Started), EndedAt: database.Micros(t.Ended),
 			Bytes: t.Covered.Bytes(), Size: t.Report.Size, Evidence: t.Evidence,
 		})
@@ -80,10 +82,10 @@ func (c *Catalog) cover(tx *database.Tx, row query.Entry, t Transfer) error {
 	}
 	return audit.Append(tx, c.now(), audit.Entry{
 		Event: "report.collected", Actor: "client:" + row.ClientID, Client: row.ClientID, Subject: row.ID,
-		Detail: map[string]string{
+		Detail: withDigest(map[string]string{
 			"name": t.Report.Name.String(), "protocol": t.Protocol, "address": t.Address, "key": t.Fingerprint,
-			"sha256": row.Sha256, "size": strconv.FormatInt(row.Size, 10), "evidence": t.Evidence,
-		},
+			"size": strconv.FormatInt(row.Size, 10), "evidence": t.Evidence,
+		}, row.Sha256),
 	})
 }
 

@@ -14,7 +14,8 @@ import (
 // goroutines and slightly out of order. Bytes that arrive next in line are
 // hashed from memory; those that came early are read back, while the kernel
 // still has them, once their turn comes. A file that is written over from an
-// earlier place is hashed anew at the end.
+// earlier place is hashed anew at the end. Whoever appends to the file and does
+// without the digest, or has it computed at the end, tells so by appended.
 //
 // It also knows which bytes were written at all. A file with gaps is not whole,
 // and hashing the zeros in them would be work out of all proportion to what was
@@ -58,6 +59,30 @@ func (d *digest) wrote(p []byte, off int64) {
 			d.redo = d.catchUp(end) != nil
 		}
 	}
+}
+
+// gaps reports whether anything before size was not written.
+func (d *digest) gaps(size int64) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return !d.whole.Whole(size)
+}
+
+// appended tells that a file without gaps was continued up to end. Nothing is
+// hashed.
+func (d *digest) appended(end int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.whole.Add(0, end)
+}
+
+// truncated tells that the file now ends at size.
+func (d *digest) truncated(size int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.whole = reports.Coverage{}
+	d.whole.Add(0, size)
+	d.redo = d.redo || d.next > size
 }
 
 // catchUp hashes what is in the file from next to end.

@@ -17,6 +17,12 @@
 // What is removed or overwritten is hidden, and an operator can restore it
 // until its retention is over.
 //
+// The catalog has the SHA-256 of every file. That of an upload of more than 1 MiB
+// that came as a stream ([Upload]'s ReadFrom, as FTP uses) is computed after the
+// upload has become visible, by the [Digester]; until then it is empty in the
+// catalog, and in the receipts of whoever was that quick to fetch the file. A
+// gateway that is killed meanwhile makes up for it after its next start.
+//
 // A download whose every byte was read, and which was closed without an error,
 // is recorded with the catalog; see [Recorder].
 package folder

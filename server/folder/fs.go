@@ -20,6 +20,9 @@ type Store struct {
 	Catalog  *catalog.Catalog
 	Blobs    *blob.Dir
 	Recorder *Recorder
+	// Digester computes the digests of long uploads later; nil: none is published
+	// without its digest.
+	Digester *Digester
 	Now      func() time.Time
 	Log      *slog.Logger
 }
@@ -33,6 +36,8 @@ type Session struct {
 	Protocol    string
 	Address     string
 	Fingerprint string
+	// Evidence says in receipts what stands behind a transfer that ended well.
+	Evidence string
 }
 
 // FS is one client's folder during one session. It is safe for concurrent use.
@@ -157,6 +162,7 @@ func (f *FS) Create(ctx context.Context, name reports.Name, mode CreateMode) (Up
 		f.forget(u)
 		return nil, err
 	}
+	u.borrowed.Store(mode == Continue && there)
 	u.open(w)
 	return u, nil
 }

@@ -6,6 +6,10 @@ import "io"
 // several goroutines at once and in any order.
 type File interface {
 	io.ReaderAt
+	// SendTo writes everything from an offset in bytes to the end to w, and
+	// returns how much w took. Where w is a socket the kernel copies (sendfile).
+	// Only one goroutine may be in it.
+	SendTo(w io.Writer, off int64) (int64, error)
 	// Size is the length in bytes; it does not change while the file is open,
 	// whatever happens to its name.
 	Size() int64
@@ -22,6 +26,12 @@ type File interface {
 type Upload interface {
 	io.ReaderAt
 	io.WriterAt
+	// ReadFrom appends all of r. Where r is a socket the kernel copies (splice).
+	// Only one goroutine may be in it, and none in WriteAt.
+	io.ReaderFrom
+	// Truncate cuts off what lies beyond size bytes; it makes nothing longer. It
+	// is for before the first write, to go on from within what Continue found.
+	Truncate(size int64) error
 	// Size is the length in bytes of what was written so far.
 	Size() int64
 	// TransferError tells, before Close, that the client did not finish: what

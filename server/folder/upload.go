@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/sealdrop/sealdrop/internal/database"
@@ -29,7 +31,10 @@ type upload struct {
 	err    error // why the transfer did not end well
 	closed bool
 
-	sent atomic.Int64
+	sent     atomic.Int64
+	streamed atomic.Bool // ReadFrom was used
+	// borrowed says that all of it is a copy of the file that has the name.
+	borrowed atomic.Bool
 }
 
 func (u *upload) open(w *blob.Writer) {
@@ -73,6 +78,15 @@ const maxUpload = 1 << 40
 const spaceCheck = 8 << 20
 
 func (u *upload) WriteAt(p []byte, off int64) (int, error) {
+	n, err := u.write(p, off)
+	if n > 0 {
+		u.digest.wrote(p[:n], off)
+	}
+	return n, err
+}
+
+// write is WriteAt without the digest.
+func (u *upload) write(p []byte, off int64) (int, error) {
 	if off < 0 || off > maxUpload-int64(len(p)) {
 		return 0, fmt.Errorf("%s: %w", u.name, reports.ErrTooLarge)
 	}
@@ -84,12 +98,107 @@ func (u *upload) WriteAt(p []byte, off int64) (int, error) {
 	}
 	n, err := u.w.WriteAt(p, off)
 	if n > 0 {
-		u.digest.wrote(p[:n], off)
+		u.borrowed.Store(false)
 	}
 	if err != nil {
 		u.TransferError(err)
 	}
 	return n, err
+}
+
+func (u *upload) ReadFrom(r io.Reader) (int64, error) {
+	if u.digest.gaps(u.w.Size()) {
+		return 0, fmt.Errorf("%s: %w", u.name, reports.ErrIncomplete)
+	}
+	u.streamed.Store(true)
+	if _, ok := r.(syscall.Conn); ok {
+		return u.splice(r)
+	}
+	return u.copy(r)
+}
+
+// copyBuffer is how much of an upload is written at a time. TLS hands over
+// 16 KiB at most, which would make as many calls again.
+const copyBuffer = 256 << 10
+
+// copy appends what comes through memory.
+func (u *upload) copy(r io.Reader) (total int64, err error) {
+	buffer := make([]byte, copyBuffer)
+	for {
+		n, err := fill(r, buffer)
+		if n > 0 {
+			off := u.w.Size()
+			if _, err := u.write(buffer[:n], off); err != nil {
+				return total, err
+			}
+			total += int64(n)
+			if end := off + int64(n); u.later(end) {
+				u.digest.appended(end)
+			} else {
+				u.digest.wrote(buffer[:n], off)
+			}
+		}
+		if err == io.EOF {
+			return total, nil
+		}
+		if err != nil {
+			u.TransferError(err)
+			return total, err
+		}
+	}
+}
+
+// fill reads until p is full or r has an error, which is returned as it is:
+// unlike [io.ReadFull] it leaves an unexpected end to be told from the end.
+func fill(r io.Reader, p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var m int
+		m, err = r.Read(p[n:])
+		n += m
+	}
+	return n, err
+}
+
+// splice appends what the kernel copies.
+func (u *upload) splice(r io.Reader) (total int64, err error) {
+	for {
+		n, err := u.w.ReadFrom(io.LimitReader(r, spaceCheck))
+		total += n
+		if n > 0 {
+			u.borrowed.Store(false)
+		}
+		end := u.w.Size()
+		u.digest.appended(end)
+		if err == nil && n == spaceCheck {
+			err = u.room(end)
+		}
+		if err != nil {
+			u.TransferError(err)
+		}
+		if err != nil || n < spaceCheck {
+			return total, err
+		}
+	}
+}
+
+// room says whether an upload of a length may grow by another [spaceCheck].
+func (u *upload) room(length int64) error {
+	if length > maxUpload-spaceCheck {
+		return fmt.Errorf("%s: %w", u.name, reports.ErrTooLarge)
+	}
+	return u.fs.store.Blobs.Spare()
+}
+
+func (u *upload) Truncate(size int64) error {
+	if size < 0 || size > u.w.Size() {
+		return fmt.Errorf("cutting %s off at %d: %w", u.name, size, fs.ErrInvalid)
+	}
+	if err := u.w.Truncate(size); err != nil {
+		u.TransferError(err)
+		return err
+	}
+	u.digest.truncated(size)
+	return nil
 }
 
 func (u *upload) TransferError(err error) {
@@ -121,7 +230,7 @@ func (u *upload) Close() error {
 	if failed != nil {
 		return u.keepAside(ctx, failed)
 	}
-	sum, err := u.digest.sum(u.w.Size())
+	sum, err := u.sum()
 	if err != nil {
 		_ = u.w.Abort()
 		return fmt.Errorf("storing %s: %w", u.name, err)
@@ -134,17 +243,36 @@ func (u *upload) Close() error {
 		Client: u.fs.session.Client, Name: u.name, Blob: u.w.ID(), Size: u.w.Size(), SHA256: sum,
 		Modified: u.modified(), Retention: u.fs.session.Retention, Exclusive: u.mode == Exclusive, Actor: u.fs.actor(),
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		u.drop(err)
+	case sum == "":
+		u.fs.store.Digester.Wake()
 	}
 	return err
+}
+
+// later reports whether the digest of an upload of a length that came as a
+// stream is left to the [Digester].
+func (u *upload) later(size int64) bool { return size > maxInline && u.fs.store.Digester != nil }
+
+// sum returns the digest to publish, "" if it is to be computed later.
+func (u *upload) sum() (string, error) {
+	size := u.w.Size()
+	if !u.streamed.Load() || !u.later(size) {
+		return u.digest.sum(size)
+	}
+	if u.digest.gaps(size) {
+		return "", reports.ErrIncomplete
+	}
+	return "", nil
 }
 
 // keepAside makes what has arrived of an interrupted upload resumable. That is
 // a courtesy: where it fails, the client starts anew.
 func (u *upload) keepAside(ctx context.Context, failed error) error {
 	size := u.w.Size()
-	if size == 0 || errors.Is(failed, reports.ErrNoSpace) {
+	if size == 0 || u.borrowed.Load() || errors.Is(failed, reports.ErrNoSpace) {
 		return errors.Join(failed, u.w.Abort())
 	}
 	if err := u.w.Commit(); err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -187,6 +188,10 @@ func (fuzzFile) ReadAt(p []byte, off int64) (int, error) {
 	clear(p[:n])
 	return n, io.EOF
 }
+
+func (fuzzFile) SendTo(io.Writer, int64) (int64, error) { return 0, errors.ErrUnsupported }
+func (fuzzFile) ReadFrom(io.Reader) (int64, error)      { return 0, errors.ErrUnsupported }
+func (fuzzFile) Truncate(int64) error                   { return errors.ErrUnsupported }
 
 func (fuzzFile) WriteAt(p []byte, off int64) (int, error) {
 	if off < 0 {

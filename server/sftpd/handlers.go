@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path"
 	"sync"
+	"sync/atomic"
 
 	"github.com/pkg/sftp"
 
@@ -178,6 +179,8 @@ type writing struct {
 
 	appends bool
 	mu      sync.Mutex // with appends: one write at a time
+
+	broken atomic.Pointer[error] // why the session ended before the file was closed
 }
 
 // ReadAt implements [io.ReaderAt].
@@ -210,6 +213,7 @@ func (f *writing) WriteAt(p []byte, off int64) (n int, err error) {
 func (f *writing) TransferError(err error) {
 	var ignored error
 	defer f.h.done("abort", f.name, &ignored)
+	f.broken.Store(&err)
 	f.u.TransferError(err)
 }
 
@@ -220,7 +224,13 @@ func (f *writing) Close() (err error) {
 		defer f.h.st.appending.Add(-1)
 	}
 	defer f.h.done("close", f.name, &err)
-	return f.u.Close()
+	err = f.u.Close()
+	if broken := f.broken.Load(); broken != nil && err != nil && err.Error() == (*broken).Error() {
+		// That the client is gone is no fault of the gateway's.
+		f.h.st.conn.log.Info("an upload was broken off", "name", f.name, "error", err)
+		return &status{sftp.ErrSSHFxConnectionLost, "the upload was broken off"}
+	}
+	return err
 }
 
 // Filecmd does what needs no handle.

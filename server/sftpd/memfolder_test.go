@@ -3,6 +3,7 @@ package sftpd_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"io/fs"
 	"maps"
@@ -288,6 +289,10 @@ type memUpload struct {
 
 // maxMemUpload keeps a fuzzer from making a file of 2^62 bytes.
 const maxMemUpload = 64 << 20
+
+func (f *memFile) SendTo(io.Writer, int64) (int64, error) { return 0, errors.ErrUnsupported }
+func (u *memUpload) ReadFrom(io.Reader) (int64, error)    { return 0, errors.ErrUnsupported }
+func (u *memUpload) Truncate(int64) error                 { return errors.ErrUnsupported }
 
 func (u *memUpload) WriteAt(p []byte, off int64) (int, error) {
 	u.m.mu.Lock()

@@ -5,7 +5,9 @@
 //		foldertest.Run(t, func(t *testing.T) foldertest.Gateway { … })
 //	}
 //
-// A protocol is tested by handing it folders that go through a real client.
+// A protocol is tested by handing it folders that go through a real client. What
+// the protocol has no words for it names in [Gateway.Lacks]; the subtests that need
+// it are skipped, and say why.
 package foldertest
 
 import (
@@ -47,6 +49,32 @@ type Gateway struct {
 	// Collected reports whether a file counts as collected, once everything that
 	// waits to be recorded has been. nil: it can't be seen.
 	Collected func(client string, name reports.Name) bool
+	// Lacks is what can't be asked of these folders, and why.
+	Lacks map[Ability]string
+}
+
+// Ability is something that a protocol may have no words for.
+type Ability string
+
+// What parts of the suite ask for, beyond whole files that are written from one
+// place on.
+const (
+	WriteAnywhere     Ability = "writing at any offset, in any order"
+	CutBack           Ability = "cutting off the end of an upload"
+	ReadUpload        Ability = "reading what an upload holds"
+	WorkBeside        Ability = "using a session that has an upload open"
+	CreateExclusively Ability = "creating a file only where the name is free"
+	RenameExclusively Ability = "renaming only to a name that is free"
+	CountFiles        Ability = "counting what a folder holds"
+)
+
+// modes are the ways in which a file can be created.
+func (g Gateway) modes() []folder.CreateMode {
+	modes := []folder.CreateMode{folder.Truncate, folder.Continue}
+	if _, lacks := g.Lacks[CreateExclusively]; !lacks {
+		modes = append(modes, folder.Exclusive)
+	}
+	return modes
 }
 
 // Run runs the suite. open is called once per subtest; it cleans up after itself
@@ -54,40 +82,56 @@ type Gateway struct {
 func Run(t *testing.T, open func(t *testing.T) Gateway) {
 	t.Helper()
 	for _, test := range []struct {
-		name string
-		run  func(t *testing.T, g Gateway)
+		name  string
+		run   func(t *testing.T, g Gateway)
+		needs []Ability
 	}{
-		{"empty folder", emptyFolder},
-		{"upload is invisible until it is closed", uploadInvisible},
-		{"upload over a file leaves it whole until closed", uploadOver},
-		{"writes in any order give the right digest", anyOrder},
-		{"concurrent writes give the right digest", concurrentWrites},
-		{"empty upload", emptyUpload},
-		{"continue on a file", continueFile},
-		{"continue on what was cut off", continuePartial},
-		{"continue on nothing", continueNothing},
-		{"cut off again and again", cutOffAgain},
-		{"a sparse upload costs the gateway", sparseUploadCostsTheGateway},
-		{"a resumed overwrite mixes old and new", resumedOverwriteMixesOldAndNew},
-		{"exclusive", exclusive},
-		{"one name is written once at a time in a session", busy},
-		{"closing twice destroys nothing", closeTwice},
-		{"transfer error keeps aside", transferError},
-		{"removing drops what was cut off", removeDropsPartial},
-		{"names that are taken by the other kind", otherKind},
-		{"folders", folders},
-		{"rename", rename},
-		{"times", times},
-		{"list pages over 5000 names", listPages},
-		{"an open file outlives its name", openOutlivesName},
-		{"two clients see nothing of each other", isolated},
-		{"two sessions of one client", twoSessions},
-		{"collected when every byte was read", collected},
-		{"not collected when a transfer failed", notCollected},
+		{name: "empty folder", run: emptyFolder},
+		{name: "usage", run: usage, needs: []Ability{CountFiles}},
+		{name: "upload is invisible until it is closed", run: uploadInvisible},
+		{name: "upload is seen by its own session", run: uploadInItsSession, needs: []Ability{WorkBeside}},
+		{name: "upload over a file leaves it whole until closed", run: uploadOver},
+		{name: "writes in any order give the right digest", run: anyOrder, needs: []Ability{WriteAnywhere}},
+		{name: "concurrent writes give the right digest", run: concurrentWrites, needs: []Ability{WriteAnywhere}},
+		{name: "streams are appended", run: streams},
+		{name: "empty upload", run: emptyUpload},
+		{name: "continue on a file", run: continueFile},
+		{name: "continue within a file", run: continueWithin, needs: []Ability{WriteAnywhere}},
+		{name: "continue on the beginning of a file", run: cutBack, needs: []Ability{CutBack}},
+		{name: "continue on what was cut off", run: continuePartial},
+		{name: "what was cut off can be read back", run: readBack, needs: []Ability{ReadUpload}},
+		{name: "continue on nothing", run: continueNothing},
+		{name: "cut off again and again", run: cutOffAgain},
+		{name: "a sparse upload costs the gateway", run: sparseUploadCostsTheGateway, needs: []Ability{WriteAnywhere}},
+		{name: "a resumed overwrite mixes old and new", run: resumedOverwriteMixesOldAndNew},
+		{name: "exclusive", run: exclusive, needs: []Ability{CreateExclusively}},
+		{name: "one name is written once at a time in a session", run: busy, needs: []Ability{WorkBeside}},
+		{name: "closing twice destroys nothing", run: closeTwice},
+		{name: "transfer error keeps aside", run: transferError},
+		{name: "removing drops what was cut off", run: removeDropsPartial},
+		{name: "names that are taken by the other kind", run: otherKind},
+		{name: "folders", run: folders},
+		{name: "rename", run: rename},
+		{name: "rename onto a name that is taken", run: renameTaken, needs: []Ability{RenameExclusively}},
+		{name: "times", run: times},
+		{name: "times of an open upload", run: timesOfUpload, needs: []Ability{WorkBeside}},
+		{name: "list pages over 5000 names", run: listPages},
+		{name: "an open file outlives its name", run: openOutlivesName},
+		{name: "a file is sent from an offset", run: sendFromOffset},
+		{name: "two clients see nothing of each other", run: isolated},
+		{name: "two sessions of one client", run: twoSessions},
+		{name: "collected when every byte was read", run: collected},
+		{name: "not collected when a transfer failed", run: notCollected},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			test.run(t, open(t))
+			g := open(t)
+			for _, ability := range test.needs {
+				if why, lacks := g.Lacks[ability]; lacks {
+					t.Skipf("%s: %s", ability, why)
+				}
+			}
+			test.run(t, g)
 		})
 	}
 }

@@ -1,6 +1,7 @@
 package foldertest
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"io/fs"
@@ -35,8 +36,19 @@ func emptyFolder(t *testing.T, g Gateway) {
 	}
 	_, err = f.Create(t.Context(), parse(t, "absent/a"), folder.Truncate)
 	want(t, "creating in an absent folder", err, fs.ErrNotExist)
-	if u, err := f.Usage(t.Context()); err != nil || u.Files != 0 || u.Bytes != 0 || u.FreeBytes <= 0 || u.FreeFiles <= 0 {
+}
+
+func usage(t *testing.T, g Gateway) {
+	one, two := g.Session("one"), g.Session("two")
+	put(t, one, "a", []byte("hello"))
+	put(t, one, "b", []byte("hello"))
+	ok(t, "mkdir", one.Mkdir(t.Context(), parse(t, "dir")))
+	u, err := one.Usage(t.Context())
+	if err != nil || u.Files != 2 || u.Bytes < 10 || u.FreeBytes <= 0 || u.FreeFiles <= 0 {
 		t.Errorf("usage: %+v, %v", u, err)
+	}
+	if u, err := two.Usage(t.Context()); err != nil || u.Files != 0 || u.Bytes != 0 {
+		t.Errorf("usage of another client, who has nothing: %+v, %v", u, err)
 	}
 }
 
@@ -47,7 +59,7 @@ func otherKind(t *testing.T, g Gateway) {
 	for _, name := range []string{"", "dir"} {
 		_, err := f.Open(t.Context(), parse(t, name))
 		want(t, "opening a folder", err, reports.ErrIsFolder)
-		for _, mode := range []folder.CreateMode{folder.Truncate, folder.Continue, folder.Exclusive} {
+		for _, mode := range g.modes() {
 			_, err := f.Create(t.Context(), parse(t, name), mode)
 			want(t, "creating over a folder", err, reports.ErrIsFolder)
 		}
@@ -92,7 +104,6 @@ func rename(t *testing.T, g Gateway) {
 	ok(t, "mkdir", f.Mkdir(t.Context(), parse(t, "dir")))
 	put(t, f, "dir/a", []byte("a"))
 	put(t, f, "b", []byte("b"))
-	want(t, "onto a taken name", move("dir/a", "b", false), fs.ErrExist)
 	ok(t, "replacing", move("dir/a", "b", true))
 	g.holds(t, f, "b", []byte("a"))
 	want(t, "into itself", move("dir", "dir/x", false), fs.ErrInvalid)
@@ -105,24 +116,46 @@ func rename(t *testing.T, g Gateway) {
 	}
 }
 
+func renameTaken(t *testing.T, g Gateway) {
+	f := g.Session("one")
+	ok(t, "mkdir", f.Mkdir(t.Context(), parse(t, "dir")))
+	put(t, f, "a", []byte("a"))
+	put(t, f, "b", []byte("b"))
+	for _, taken := range []string{"b", "dir"} {
+		want(t, "onto "+taken, f.Rename(t.Context(), parse(t, "a"), parse(t, taken), false), fs.ErrExist)
+	}
+	g.holds(t, f, "a", []byte("a"))
+	g.holds(t, f, "b", []byte("b"))
+}
+
 func times(t *testing.T, g Gateway) {
 	f := g.Session("one")
-	when := time.Date(2020, 2, 29, 12, 0, 0, 0, time.UTC)
+	ok(t, "mkdir", f.Mkdir(t.Context(), parse(t, "dir")))
 	put(t, f, "a", []byte("x"))
-	ok(t, "chtimes", f.Chtimes(t.Context(), parse(t, "a"), when))
-	u := create(t, f, "b", folder.Truncate)
-	write(t, u, []byte("x"), 0)
-	ok(t, "chtimes while it is written", f.Chtimes(t.Context(), parse(t, "b"), when))
-	ok(t, "closing", u.Close())
-	for _, name := range []string{"a", "b"} {
-		if e, err := f.Stat(t.Context(), parse(t, name)); err != nil || !e.ModTime.Equal(when) {
+	for _, name := range []string{"a", "dir"} {
+		ok(t, "chtimes", f.Chtimes(t.Context(), parse(t, name), leapDay()))
+		if e, err := f.Stat(t.Context(), parse(t, name)); err != nil || !e.ModTime.Equal(leapDay()) {
 			t.Errorf("%s: %v, %v", name, e.ModTime, err)
 		}
 	}
-	ok(t, "chtimes of the root", f.Chtimes(t.Context(), reports.Name{}, when))
+	ok(t, "chtimes of the root", f.Chtimes(t.Context(), reports.Name{}, leapDay()))
 }
 
-// listPages makes folders, which are quicker to make than files.
+func timesOfUpload(t *testing.T, g Gateway) {
+	f := g.Session("one")
+	u := create(t, f, "a", folder.Truncate)
+	write(t, u, []byte("x"), 0)
+	ok(t, "chtimes while it is written", f.Chtimes(t.Context(), parse(t, "a"), leapDay()))
+	ok(t, "closing", u.Close())
+	if e, err := f.Stat(t.Context(), parse(t, "a")); err != nil || !e.ModTime.Equal(leapDay()) {
+		t.Errorf("%v, %v", e.ModTime, err)
+	}
+}
+
+func leapDay() time.Time { return time.Date(2020, 2, 29, 12, 0, 0, 0, time.UTC) }
+
+// listPages makes folders, which are quicker to make than files, in several
+// sessions: a protocol may do one thing at a time in each.
 func listPages(t *testing.T, g Gateway) {
 	f := g.Session("one")
 	total := 5000
@@ -130,11 +163,15 @@ func listPages(t *testing.T, g Gateway) {
 		total = 500
 	}
 	var group sync.WaitGroup
-	const makers = 50
+	const makers, sessions = 48, 12
+	var with [sessions]Folder
+	for i := range with {
+		with[i] = g.Session("one")
+	}
 	for maker := range makers {
 		group.Go(func() {
 			for i := maker; i < total; i += makers {
-				if err := f.Mkdir(t.Context(), parse(t, fmt.Sprintf("%05d", i))); err != nil {
+				if err := with[maker%sessions].Mkdir(t.Context(), parse(t, fmt.Sprintf("%05d", i))); err != nil {
 					t.Error(err)
 				}
 			}
@@ -179,6 +216,21 @@ func openOutlivesName(t *testing.T, g Gateway) {
 	ok(t, "closing", file.Close())
 }
 
+func sendFromOffset(t *testing.T, g Gateway) {
+	f := g.Session("one")
+	put(t, f, "a", []byte("0123456789"))
+	for _, off := range []int64{0, 4, 10} {
+		file, err := f.Open(t.Context(), parse(t, "a"))
+		ok(t, "opening", err)
+		var got bytes.Buffer
+		n, err := file.SendTo(&got, off)
+		if want := "0123456789"[off:]; err != nil || n != int64(len(want)) || got.String() != want {
+			t.Errorf("from %d came %q, %d, %v", off, &got, n, err)
+		}
+		ok(t, "closing", file.Close())
+	}
+}
+
 func isolated(t *testing.T, g Gateway) {
 	one, two := g.Session("one"), g.Session("two")
 	ok(t, "mkdir", one.Mkdir(t.Context(), parse(t, "dir")))
@@ -212,9 +264,6 @@ func isolated(t *testing.T, g Gateway) {
 	}
 	if got := list(t, two, ""); !slices.Equal(got, []string{"half", "secret"}) {
 		t.Errorf("two's listing shows %q", got)
-	}
-	if u, err := two.Usage(t.Context()); err != nil || u.Files != 2 {
-		t.Errorf("two's usage: %+v, %v", u, err)
 	}
 }
 

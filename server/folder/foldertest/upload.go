@@ -24,15 +24,22 @@ func uploadInvisible(t *testing.T, g Gateway) {
 		_, err := session.Open(t.Context(), parse(t, "a"))
 		want(t, "opening it", err, fs.ErrNotExist)
 	}
-	if e, err := f.Stat(t.Context(), parse(t, "a")); err != nil || e.Size != 5 {
-		t.Errorf("its own session: size %d, %v", e.Size, err)
-	}
 	_, err := beside.Stat(t.Context(), parse(t, "a"))
 	want(t, "another session's stat", err, fs.ErrNotExist)
 	ok(t, "closing", u.Close())
 	for _, session := range []Folder{f, beside} {
 		g.holds(t, session, "a", []byte("hello"))
 	}
+}
+
+func uploadInItsSession(t *testing.T, g Gateway) {
+	f := g.Session("one")
+	u := create(t, f, "a", folder.Truncate)
+	write(t, u, []byte("hello"), 0)
+	if e, err := f.Stat(t.Context(), parse(t, "a")); err != nil || e.Size != 5 {
+		t.Errorf("size %d, %v", e.Size, err)
+	}
+	ok(t, "closing", u.Close())
 }
 
 func uploadOver(t *testing.T, g Gateway) {
@@ -151,11 +158,47 @@ func continueFile(t *testing.T, g Gateway) {
 	g.holds(t, g.Session("one"), "a", []byte("hello"))
 	ok(t, "closing", u.Close())
 	g.holds(t, f, "a", []byte("hello, world"))
+}
 
-	u = create(t, f, "a", folder.Continue)
+func continueWithin(t *testing.T, g Gateway) {
+	f := g.Session("one")
+	put(t, f, "a", []byte("hello, world"))
+	u := create(t, f, "a", folder.Continue)
 	write(t, u, []byte("J"), 0)
 	ok(t, "closing", u.Close())
 	g.holds(t, f, "a", []byte("Jello, world"))
+}
+
+// cutBack goes on from within what is there, as a client does that does not trust
+// the last bytes which it sent.
+func cutBack(t *testing.T, g Gateway) {
+	f := g.Session("one")
+	put(t, f, "a", []byte("hello, world"))
+	u := create(t, f, "a", folder.Continue)
+	want(t, "making it longer", u.Truncate(13), fs.ErrInvalid)
+	ok(t, "truncating", u.Truncate(5))
+	if u.Size() != 5 {
+		t.Errorf("%d bytes are left", u.Size())
+	}
+	write(t, u, []byte("!"), 5)
+	ok(t, "closing", u.Close())
+	g.holds(t, f, "a", []byte("hello!"))
+}
+
+// streams sends a file in two streams, the first longer than what a protocol moves
+// at a time, behind bytes that were there.
+func streams(t *testing.T, g Gateway) {
+	f := g.Session("one")
+	put(t, f, "a", []byte("begin "))
+	u := create(t, f, "a", folder.Continue)
+	middle := bytes.Repeat([]byte("0123456789"), 100_000)
+	for _, piece := range [][]byte{middle, []byte(" end")} {
+		if n, err := u.ReadFrom(bytes.NewReader(piece)); err != nil || n != int64(len(piece)) {
+			t.Fatalf("reading %d bytes: %d, %v", len(piece), n, err)
+		}
+	}
+	ok(t, "closing", u.Close())
+	g.holds(t, f, "a", slices.Concat([]byte("begin "), middle, []byte(" end")))
 }
 
 func continuePartial(t *testing.T, g Gateway) {
@@ -165,10 +208,6 @@ func continuePartial(t *testing.T, g Gateway) {
 		t.Fatalf("stat: %+v, %v", e, err)
 	}
 	u := create(t, f, "a", folder.Continue)
-	buf := make([]byte, 5)
-	if _, err := u.ReadAt(buf, 0); err != nil && err != io.EOF || string(buf) != "hello" {
-		t.Errorf("it begins with %q, %v", buf, err)
-	}
 	write(t, u, []byte(", world"), 5)
 	ok(t, "closing", u.Close())
 	g.holds(t, f, "a", []byte("hello, world"))
@@ -177,6 +216,16 @@ func continuePartial(t *testing.T, g Gateway) {
 	cutOff(t, create(t, f, "b", folder.Truncate), []byte("something long"), 0)
 	put(t, f, "b", []byte("short"))
 	g.holds(t, f, "b", []byte("short"))
+}
+
+func readBack(t *testing.T, g Gateway) {
+	cutOff(t, create(t, g.Session("one"), "a", folder.Truncate), []byte("hello"), 0)
+	u := create(t, g.Session("one"), "a", folder.Continue)
+	buf := make([]byte, 5)
+	if _, err := u.ReadAt(buf, 0); err != nil && err != io.EOF || string(buf) != "hello" {
+		t.Errorf("it begins with %q, %v", buf, err)
+	}
+	ok(t, "closing", u.Close())
 }
 
 func continueNothing(t *testing.T, g Gateway) {
@@ -231,12 +280,16 @@ func exclusive(t *testing.T, g Gateway) {
 	_, err := f.Create(t.Context(), parse(t, "a"), folder.Exclusive)
 	want(t, "once it is there", err, fs.ErrExist)
 	g.holds(t, f, "a", []byte("first"))
+
+	cutOff(t, create(t, f, "b", folder.Exclusive), []byte("half"), 0)
+	put(t, f, "b", []byte("whole"))
+	g.holds(t, f, "b", []byte("whole"))
 }
 
 func busy(t *testing.T, g Gateway) {
 	f := g.Session("one")
 	u := create(t, f, "a", folder.Truncate)
-	for _, mode := range []folder.CreateMode{folder.Truncate, folder.Continue, folder.Exclusive} {
+	for _, mode := range g.modes() {
 		_, err := f.Create(t.Context(), parse(t, "a"), mode)
 		want(t, "creating it again", err, reports.ErrBusy)
 	}
@@ -280,7 +333,7 @@ func transferError(t *testing.T, g Gateway) {
 	_, err := f.Stat(t.Context(), parse(t, "a"))
 	want(t, "stat of an upload of which nothing arrived", err, fs.ErrNotExist)
 
-	cutOff(t, create(t, f, "a", folder.Exclusive), []byte("hello"), 0)
+	cutOff(t, create(t, f, "a", folder.Truncate), []byte("hello"), 0)
 	_, err = f.Open(t.Context(), parse(t, "a"))
 	want(t, "opening", err, fs.ErrNotExist)
 	if e, err := f.Stat(t.Context(), parse(t, "a")); err != nil || e.Size != 5 {
