@@ -36,6 +36,7 @@ type gateway struct {
 	t    *testing.T
 	dir  string
 	port string // of its first address, for sFTP
+	pid  int
 	log  *lockedBuffer
 
 	certificate string // file of the one for FTPS
@@ -70,6 +71,7 @@ func startWith(t *testing.T, settings ...string) *gateway {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	g.pid = cmd.Process.Pid
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		_ = cmd.Wait()

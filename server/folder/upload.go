@@ -121,21 +121,23 @@ func (u *upload) ReadFrom(r io.Reader) (int64, error) {
 // 16 KiB at most, which would make as many calls again.
 const copyBuffer = 256 << 10
 
-// copy appends what comes through memory.
+// copy appends what comes through memory. While one piece is written the next is
+// read, which over TLS means decrypted.
 func (u *upload) copy(r io.Reader) (total int64, err error) {
-	buffer := make([]byte, copyBuffer)
+	pieces := readAhead(r)
+	defer pieces.stop()
 	for {
-		n, err := fill(r, buffer)
-		if n > 0 {
+		p, err := pieces.next()
+		if n := int64(len(p)); n > 0 {
 			off := u.w.Size()
-			if _, err := u.write(buffer[:n], off); err != nil {
+			if _, err := u.write(p, off); err != nil {
 				return total, err
 			}
-			total += int64(n)
-			if end := off + int64(n); u.later(end) {
-				u.digest.appended(end)
+			total += n
+			if u.later(off + n) {
+				u.digest.appended(off + n)
 			} else {
-				u.digest.wrote(buffer[:n], off)
+				u.digest.wrote(p, off)
 			}
 		}
 		if err == io.EOF {
@@ -147,6 +149,62 @@ func (u *upload) copy(r io.Reader) (total int64, err error) {
 		}
 	}
 }
+
+// ahead reads a stream in pieces, one ahead of who takes them.
+type ahead struct {
+	r      io.Reader
+	first  bool
+	read   chan portion // what was read
+	spare  chan []byte  // what may be read into
+	ended  chan struct{}
+	holder []byte // the piece that was handed out last
+}
+
+type portion struct {
+	data []byte
+	err  error
+}
+
+func readAhead(r io.Reader) *ahead {
+	return &ahead{r: r, first: true, read: make(chan portion, 1), spare: make(chan []byte, 2), ended: make(chan struct{})}
+}
+
+// next returns the next piece, which is good until it is called again. The first
+// is read as it is asked for: most files have no other.
+func (a *ahead) next() ([]byte, error) {
+	if a.first {
+		a.first = false
+		a.holder = make([]byte, copyBuffer)
+		n, err := fill(a.r, a.holder)
+		if err == nil {
+			a.spare <- make([]byte, copyBuffer)
+			go a.run()
+		}
+		return a.holder[:n], err
+	}
+	a.spare <- a.holder[:copyBuffer]
+	p := <-a.read
+	a.holder = p.data
+	return p.data, p.err
+}
+
+func (a *ahead) run() {
+	for {
+		select {
+		case <-a.ended:
+			return
+		case buffer := <-a.spare:
+			n, err := fill(a.r, buffer)
+			a.read <- portion{buffer[:n], err} // has room: who takes it asks for no other before
+			if err != nil {
+				return
+			}
+		}
+	}
+}
+
+// stop ends the reading. A read that is under way ends with the connection.
+func (a *ahead) stop() { close(a.ended) }
 
 // fill reads until p is full or r has an error, which is returned as it is:
 // unlike [io.ReadFull] it leaves an unexpected end to be told from the end.

@@ -489,3 +489,30 @@ func (u *remoteUpload) Close() error {
 	}
 	return errors.Join(u.err, u.cut())
 }
+
+// TestConnectionOfARefusedTransferServesTheNext: a client connects for an upload
+// that is refused, and announces its next transfer on the same port. It got an
+// empty file, and 226.
+func TestConnectionOfARefusedTransferServesTheNext(t *testing.T) {
+	t.Parallel()
+	h := start(t, options{ports: 1})
+	h.put("one", "a", []byte("hello"))
+	c := h.login("one")
+	c.want(257, "MKD dir")
+	for range 20 {
+		early := c.data(c.port())
+		fmt.Fprint(c.conn, "STOR dir\r\nEPSV\r\n")
+		c.want(550, "")
+		_, after, _ := strings.Cut(c.want(229, ""), "(|||")
+		port, _, _ := strings.Cut(after, "|)")
+		_ = early.Close()
+		conn := c.data(net.JoinHostPort("127.0.0.1", port))
+		c.want(150, "RETR a")
+		got, err := io.ReadAll(conn)
+		_ = conn.Close()
+		c.want(226, "")
+		if string(got) != "hello" {
+			t.Fatalf("it came with %q, %v, and 226", got, err)
+		}
+	}
+}

@@ -21,6 +21,10 @@ const (
 	portWait = 5 * time.Second
 	// announceTime is how long an announced port waits for its connection.
 	announceTime = time.Minute
+	// lingerTime is how long a port is kept from the next session at an address when
+	// nobody came. A client may have connected all the same, for a transfer that was
+	// refused: who announced the port next would get its connection.
+	lingerTime = 250 * time.Millisecond
 )
 
 // ports are the passive ports: all of them are listened on as long as the server
@@ -56,6 +60,7 @@ type announcement struct {
 	once  sync.Once
 
 	arrived bool // guarded by ports.mu
+	over    bool // nobody waits any more; guarded by ports.mu
 }
 
 // listenPassive listens on every listener's ports; a port that another program
@@ -94,11 +99,14 @@ func (p *ports) hand(conn net.Conn, at netip.AddrPort) {
 	a := p.waiting[slot{at, from}]
 	if a != nil {
 		p.drop(a)
+	}
+	wanted := a != nil && !a.over
+	if wanted {
 		a.arrived = true
 		a.conn <- conn // has room: only who drops the entry may send
 	}
 	p.mu.Unlock()
-	if a == nil {
+	if !wanted {
 		p.log.Debug("closing a data connection that nobody waits for", "address", from, "port", at.Port())
 		_ = conn.Close()
 	}
@@ -169,7 +177,10 @@ func (a *announcement) close() {
 	a.once.Do(func() {
 		close(a.gone)
 		a.ports.mu.Lock()
-		a.ports.drop(a)
+		a.over = true
+		if !a.arrived {
+			time.AfterFunc(lingerTime, a.forget)
+		}
 		a.ports.mu.Unlock()
 		select {
 		case conn := <-a.conn:
@@ -177,6 +188,12 @@ func (a *announcement) close() {
 		default:
 		}
 	})
+}
+
+func (a *announcement) forget() {
+	a.ports.mu.Lock()
+	defer a.ports.mu.Unlock()
+	a.ports.drop(a)
 }
 
 // connected reports whether a connection came.
