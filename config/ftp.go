@@ -253,18 +253,24 @@ func (l *loader) checkFTP(c *Config, used map[string]setting) {
 }
 
 // warnFTP tells what is odd between the section and the clients.
-func (l *loader) warnFTP(c *Config) {
-	for _, client := range c.Clients {
-		if client.FTP == "plain" && c.FTP.Enabled() && c.FTP.TLS.Mode == "required" {
-			file, line := client.Declared["ftp"], 0
-			if i := strings.LastIndexByte(file, ':'); i > 0 {
-				line, _ = strconv.Atoi(file[i+1:]) // a place that we wrote
-				file = file[:i]
-			}
-			l.warn(Fault{
-				File: file, Line: line, Key: fmt.Sprintf("clients[%s].ftp", client.ID),
-				Message: "has no effect, since ftp.tls.mode lets nobody in without TLS", Hint: "set ftp.tls.mode to optional, or write tls here",
-			})
+func (l *loader) warnFTP(c *Config, used map[string]setting) {
+	if !c.FTP.Enabled() {
+		return
+	}
+	if c.FTP.TLS.Mode == "off" {
+		s := used["ftp.tls.mode"]
+		l.warn(Fault{
+			File: s.file, Line: s.origin.line, Key: s.key, Message: "lets nobody use FTP but clients that are marked with ftp: plain",
+			Hint: "set it to optional, so that the others can use it over TLS",
+		})
+	}
+	if c.FTP.TLS.Mode != "required" {
+		return
+	}
+	for i, w := range l.warnings {
+		if strings.HasPrefix(w.Key, "clients[") && strings.HasSuffix(w.Key, "].ftp") {
+			l.warnings[i].Message = "has no effect, since ftp.tls.mode lets nobody in without TLS"
+			l.warnings[i].Hint = "set ftp.tls.mode to optional, or write tls here"
 		}
 	}
 }

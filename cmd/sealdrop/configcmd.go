@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"slices"
 
@@ -10,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/sealdrop/sealdrop/config"
+	"github.com/sealdrop/sealdrop/internal/certificate"
 )
 
 func (a *app) configCommand() *cobra.Command {
@@ -22,8 +24,8 @@ environment variable: SEALDROP_SFTP_LISTEN for sftp.listen.`,
 func (a *app) configCheck() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "check", Short: "find everything that is wrong with the configuration",
-		Long: `Reads the configuration, the files that declare clients, the environment, and the
-escrow key, and prints every fault with its line. A gateway that is told to reload
+		Long: `Reads the configuration, the files that declare clients, the environment, the escrow
+key and the TLS certificate, and prints every fault with its line. A gateway that is told to reload
 (SIGHUP) makes the same checks.`,
 		Example: "  sealdrop config check && systemctl reload sealdrop",
 		Args:    arguments(),
@@ -37,6 +39,11 @@ escrow key, and prints every fault with its line. A gateway that is told to relo
 			}
 			if _, err := loadEscrow(cfg.Sealing.Escrow); err != nil {
 				return err
+			}
+			if t := cfg.FTP.TLS; t.Certificate != "" {
+				if _, err := certificate.Open(t.Certificate, t.Key, now, slog.New(slog.DiscardHandler)); err != nil {
+					return err
+				}
 			}
 			out := map[string]any{"config": cfg.File, "clients": len(cfg.Clients), "warnings": len(cfg.Warnings)}
 			return a.show(out, func(w io.Writer) {

@@ -31,8 +31,8 @@ happens, and what to do. Exit status 1 means that the client does not get in.
 
 Over sFTP, without --key, it takes the best key that the client has registered. Over
 FTP it takes it that the client gives the right password over TLS, or with --plain in
-the clear; and it tells if the client got in within the last day and then could not
-open the data port that it was told of.`,
+the clear; and it tells if the client's last try within a day was refused for its
+password, or if it got in and then could not open the data port that it was told of.`,
 		Example: "  sealdrop why --client acme --from 198.51.100.7\n  sealdrop why --client acme --from 198.51.100.7 --key their-key.pub\n" +
 			"  sealdrop why --client acme --from 198.51.100.7 --protocol ftp",
 		Args: arguments(),
@@ -87,7 +87,7 @@ func (f whyFlags) check(cmd *cobra.Command) (netip.Addr, error) {
 func (a *app) explain(ctx context.Context, g *gateway, f whyFlags, addr netip.Addr) (d access.Decision, err error) {
 	attempt := access.Attempt{Protocol: f.protocol, Address: addr, User: f.client}
 	if f.protocol == access.FTP {
-		attempt.TLS = !f.plain
+		attempt.TLS = !f.plain && g.config.FTP.TLS.Mode != "off"
 		d, err = g.gate.Diagnose(ctx, attempt)
 		if d.Allowed() && !g.config.FTP.Enabled() {
 			d.Reason, d.What = access.ProtocolNotEnabled, "client "+d.Client+" may use FTP, but this gateway serves none"

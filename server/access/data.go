@@ -163,21 +163,56 @@ func (g *Gate) recordedData(ctx context.Context, key portKey) (portState, error)
 	return s, nil
 }
 
-// Diagnose is [Gate.Explain], and looks at what came after the login, too: a client
-// that gets in over FTP and yet could not open the data port, when it last tried
-// within a day, is told of with [PassivePortUnreachable]. No login is refused for
-// that.
+// Diagnose is [Gate.Explain] for a client that is taken to give the right password,
+// and looks at what really happened within the last day: that its last try from
+// there was refused for its password ([PasswordWrong]), or that it got in over FTP
+// and could not open the data port ([PassivePortUnreachable]). No login is refused
+// for the latter.
 func (g *Gate) Diagnose(ctx context.Context, a Attempt) (Decision, error) {
 	d, err := g.Explain(ctx, a)
 	if err != nil || !d.Allowed() || a.Protocol != FTP {
 		return d, err
 	}
 	address := a.Address.Unmap().WithZone("").String()
+	f := facts{user: d.Client, address: address, ftp: true, tls: a.TLS}
+	wrong, err := g.lastWasWrong(ctx, d.Client, address)
+	if err != nil {
+		return d, err
+	}
+	if wrong {
+		d.Reason = PasswordWrong
+		d.What, d.Remedy = explanation(d.Reason, f)
+		d.What = "it could get in, but " + d.What
+		return d, nil
+	}
 	last, err := g.recordedData(ctx, portKey{d.Client, address})
 	if err != nil || !last.unreachable || g.now().Sub(last.at) >= diagnoseWithin {
 		return d, err
 	}
+	f.announced = last.announced
 	d.Reason = PassivePortUnreachable
-	d.What, d.Remedy = explanation(d.Reason, facts{user: d.Client, address: address, ftp: true, announced: last.announced})
+	d.What, d.Remedy = explanation(d.Reason, f)
 	return d, nil
+}
+
+// lastWasWrong reports whether the last that was recorded of a client's logins over
+// FTP from an address, within a day, is that its password was wrong.
+func (g *Gate) lastWasWrong(ctx context.Context, client, address string) (bool, error) {
+	const most = 200 // records looked at; a client that has done more since is in no need
+	records, err := audit.List(ctx, g.DB.Read(), audit.Filter{Client: client, Limit: most})
+	if err != nil {
+		return false, fmt.Errorf("looking up the logins of client %s: %w", client, err)
+	}
+	for _, r := range records { // the newest first
+		switch {
+		case g.now().Sub(r.Time) >= diagnoseWithin, r.Event == "password.set":
+			return false, nil
+		case r.Detail["protocol"] != FTP || r.Detail["address"] != address:
+		case r.Event == "login.allowed":
+			return false, nil
+		case r.Event == "login.refused":
+			return Reason(r.Detail["reason"]) == PasswordWrong, nil
+		}
+	}
+	return false, nil
 }

@@ -166,13 +166,19 @@ func (f *failures) forget(address string) {
 
 // fail counts a failed login, and locks its address out if there were too many.
 func (g *Gate) fail(ctx context.Context, addr netip.Addr) error {
-	return g.count(ctx, &g.failures, bucket(addr), bucket(addr), audit.Entry{Event: "address.banned", Subject: bucket(addr)})
+	return g.count(ctx, &g.failures, g.Failures, bucket(addr), bucket(addr), audit.Entry{Event: "address.banned", Subject: bucket(addr)})
 }
 
+// manyAddresses is how many times as many wrong passwords lock a client's password
+// out as lock an address out. One address can't do it, so that nobody who shares a
+// client's network keeps the client from getting in.
+const manyAddresses = 3
+
 // failPassword counts a wrong password that a client gave from an address of its
-// own, and locks its password out if there were too many. Its keys stay good.
+// own, and locks its password out if there were too many from all of them. Its keys
+// stay good.
 func (g *Gate) failPassword(ctx context.Context, id reports.ClientID) error {
-	return g.count(ctx, &g.guesses, id.String(), passwordBan(id), audit.Entry{Event: "password.banned", Client: id.String()})
+	return g.count(ctx, &g.guesses, manyAddresses*g.Failures, id.String(), passwordBan(id), audit.Entry{Event: "password.banned", Client: id.String()})
 }
 
 // passwordBan stands for a client's password where addresses are locked out. It is
@@ -181,10 +187,10 @@ func passwordBan(id reports.ClientID) string { return passwordBans + id.String()
 
 const passwordBans = "client:"
 
-func (g *Gate) count(ctx context.Context, f *failures, key, locked string, e audit.Entry) error {
+func (g *Gate) count(ctx context.Context, f *failures, most int, key, locked string, e audit.Entry) error {
 	now := g.now()
 	n := f.add(key, now, g.Window)
-	if n < g.Failures {
+	if n < most {
 		return nil
 	}
 	f.forget(key)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sealdrop/sealdrop/internal/database/databasetest"
 	"github.com/sealdrop/sealdrop/server/access"
 )
 
@@ -22,156 +23,168 @@ func refuse(tb testing.TB, f *fixture, addr, user string) access.Decision {
 
 func TestLockout(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
-	for i := range 5 {
-		if d := refuse(t, f, "192.0.2.7", "nobody"); d.Reason != access.UnknownClient {
-			t.Fatalf("attempt %d: %s", i, d.Reason)
+	databasetest.Each(t, func(t *testing.T, e databasetest.Engine) {
+		f := newFixtureOn(t, e)
+		for i := range 5 {
+			if d := refuse(t, f, "192.0.2.7", "nobody"); d.Reason != access.UnknownClient {
+				t.Fatalf("attempt %d: %s", i, d.Reason)
+			}
 		}
-	}
-	if d := refuse(t, f, "192.0.2.7", "nobody"); d.Reason != access.TooManyAttempts {
-		t.Errorf("attempt 6: %s", d.Reason)
-	}
-	if d := refuse(t, f, "::ffff:192.0.2.7", "nobody"); d.Reason != access.TooManyAttempts {
-		t.Errorf("the mapped form of the address: %s", d.Reason)
-	}
-	if d := refuse(t, f, "192.0.2.8", "nobody"); d.Reason != access.UnknownClient {
-		t.Errorf("its neighbour: %s", d.Reason)
-	}
-	if s, d, err := f.Login(t.Context(), f.attempt(f.key), func(string) {}); s != nil || d.Reason != access.TooManyAttempts || err != nil {
-		t.Errorf("a good key from there: %s, %v", d.Reason, err)
-	}
-	bans, err := f.Bans(t.Context())
-	if err != nil || len(bans) != 1 || bans[0].Address != "192.0.2.7" || bans[0].Failures != 5 {
-		t.Errorf("bans %+v, %v", bans, err)
-	}
-	f.clock.advance(time.Hour + time.Second)
-	if d := refuse(t, f, "192.0.2.7", "nobody"); d.Reason != access.UnknownClient {
-		t.Errorf("an hour later: %s", d.Reason)
-	}
-	if bans, err := f.Bans(t.Context()); err != nil || len(bans) != 0 {
-		t.Errorf("an hour later: %+v, %v", bans, err)
-	}
+		if d := refuse(t, f, "192.0.2.7", "nobody"); d.Reason != access.TooManyAttempts {
+			t.Errorf("attempt 6: %s", d.Reason)
+		}
+		if d := refuse(t, f, "::ffff:192.0.2.7", "nobody"); d.Reason != access.TooManyAttempts {
+			t.Errorf("the mapped form of the address: %s", d.Reason)
+		}
+		if d := refuse(t, f, "192.0.2.8", "nobody"); d.Reason != access.UnknownClient {
+			t.Errorf("its neighbour: %s", d.Reason)
+		}
+		if s, d, err := f.Login(t.Context(), f.attempt(f.key), func(string) {}); s != nil || d.Reason != access.TooManyAttempts || err != nil {
+			t.Errorf("a good key from there: %s, %v", d.Reason, err)
+		}
+		bans, err := f.Bans(t.Context())
+		if err != nil || len(bans) != 1 || bans[0].Address != "192.0.2.7" || bans[0].Failures != 5 {
+			t.Errorf("bans %+v, %v", bans, err)
+		}
+		f.clock.advance(time.Hour + time.Second)
+		if d := refuse(t, f, "192.0.2.7", "nobody"); d.Reason != access.UnknownClient {
+			t.Errorf("an hour later: %s", d.Reason)
+		}
+		if bans, err := f.Bans(t.Context()); err != nil || len(bans) != 0 {
+			t.Errorf("an hour later: %+v, %v", bans, err)
+		}
+	})
 }
 
 func TestLockoutIsLifted(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
-	for range 5 {
-		refuse(t, f, "2001:db8::1", "nobody")
-	}
-	// One customer of a provider has a /64, and all addresses in it.
-	if d := refuse(t, f, "2001:db8::ffff:1%eth0", "nobody"); d.Reason != access.TooManyAttempts {
-		t.Errorf("another address of the /64: %s", d.Reason)
-	}
-	if d := refuse(t, f, "2001:db8:0:1::1", "nobody"); d.Reason != access.UnknownClient {
-		t.Errorf("another /64: %s", d.Reason)
-	}
-	if lifted, err := f.LiftBan(t.Context(), ops, netip.MustParseAddr("2001:db8::2")); !lifted || err != nil {
-		t.Errorf("lifting: %v, %v", lifted, err)
-	}
-	if lifted, err := f.LiftBan(t.Context(), ops, netip.MustParseAddr("2001:db8::2")); lifted || err != nil {
-		t.Errorf("lifting again: %v, %v", lifted, err)
-	}
-	if d := refuse(t, f, "2001:db8::1", "nobody"); d.Reason != access.UnknownClient {
-		t.Errorf("afterwards: %s", d.Reason)
-	}
-	if n := len(f.records(t, "address.unbanned")); n != 1 {
-		t.Errorf("%d records of it", n)
-	}
+	databasetest.Each(t, func(t *testing.T, e databasetest.Engine) {
+		f := newFixtureOn(t, e)
+		for range 5 {
+			refuse(t, f, "2001:db8::1", "nobody")
+		}
+		// One customer of a provider has a /64, and all addresses in it.
+		if d := refuse(t, f, "2001:db8::ffff:1%eth0", "nobody"); d.Reason != access.TooManyAttempts {
+			t.Errorf("another address of the /64: %s", d.Reason)
+		}
+		if d := refuse(t, f, "2001:db8:0:1::1", "nobody"); d.Reason != access.UnknownClient {
+			t.Errorf("another /64: %s", d.Reason)
+		}
+		if lifted, err := f.LiftBan(t.Context(), ops, netip.MustParseAddr("2001:db8::2")); !lifted || err != nil {
+			t.Errorf("lifting: %v, %v", lifted, err)
+		}
+		if lifted, err := f.LiftBan(t.Context(), ops, netip.MustParseAddr("2001:db8::2")); lifted || err != nil {
+			t.Errorf("lifting again: %v, %v", lifted, err)
+		}
+		if d := refuse(t, f, "2001:db8::1", "nobody"); d.Reason != access.UnknownClient {
+			t.Errorf("afterwards: %s", d.Reason)
+		}
+		if n := len(f.records(t, "address.unbanned")); n != 1 {
+			t.Errorf("%d records of it", n)
+		}
+	})
 }
 
 func TestWhatDoesNotCountTowardsALockout(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
-	for range 20 { // a health check, a slow client, one from the wrong network
-		refuse(t, f, "192.0.2.7", "")
-		refuse(t, f, "198.51.100.1", "acme")
-	}
-	// Failures that lie apart, or before a success.
-	for range 4 {
-		refuse(t, f, "192.0.2.7", "nobody")
-	}
-	f.login(t)
-	for range 4 {
-		refuse(t, f, "192.0.2.7", "nobody")
-	}
-	f.clock.advance(11 * time.Minute)
-	for range 4 {
-		refuse(t, f, "192.0.2.7", "nobody")
-	}
-	if bans, err := f.Bans(t.Context()); err != nil || len(bans) != 0 {
-		t.Errorf("bans %+v, %v", bans, err)
-	}
+	databasetest.Each(t, func(t *testing.T, e databasetest.Engine) {
+		f := newFixtureOn(t, e)
+		for range 20 { // a health check, a slow client, one from the wrong network
+			refuse(t, f, "192.0.2.7", "")
+			refuse(t, f, "198.51.100.1", "acme")
+		}
+		// Failures that lie apart, or before a success.
+		for range 4 {
+			refuse(t, f, "192.0.2.7", "nobody")
+		}
+		f.login(t)
+		for range 4 {
+			refuse(t, f, "192.0.2.7", "nobody")
+		}
+		f.clock.advance(11 * time.Minute)
+		for range 4 {
+			refuse(t, f, "192.0.2.7", "nobody")
+		}
+		if bans, err := f.Bans(t.Context()); err != nil || len(bans) != 0 {
+			t.Errorf("bans %+v, %v", bans, err)
+		}
+	})
 }
 
 // TestFloodOfRefusals counts every one of them, and records few.
 func TestFloodOfRefusals(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
-	total := 100_000
-	if testing.Short() {
-		total = 10_000
-	}
-	var group sync.WaitGroup
-	const workers = 4
-	for worker := range workers {
-		group.Go(func() {
-			for i := worker; i < total; i += workers {
-				addr := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
-				d := access.Decision{Reason: access.AddressNotAllowed, Client: "acme"}
-				if err := f.RecordRefusal(context.Background(), access.Attempt{Address: addr, User: "acme"}, d); err != nil {
-					t.Error(err)
+	databasetest.Each(t, func(t *testing.T, e databasetest.Engine) {
+		f := newFixtureOn(t, e)
+		total := 100_000
+		if testing.Short() {
+			total = 10_000
+		}
+		var group sync.WaitGroup
+		const workers = 4
+		for worker := range workers {
+			group.Go(func() {
+				for i := worker; i < total; i += workers {
+					addr := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
+					d := access.Decision{Reason: access.AddressNotAllowed, Client: "acme"}
+					if err := f.RecordRefusal(context.Background(), access.Attempt{Address: addr, User: "acme"}, d); err != nil {
+						t.Error(err)
+					}
 				}
-			}
-		})
-	}
-	group.Wait()
-	if err := f.FlushRefusals(t.Context()); err != nil {
-		t.Error(err)
-	}
-	records, counted := f.refusals(t)
-	if counted != total || records > 5000 {
-		t.Errorf("%d refusals are told of in %d records, want %d in at most 5000", counted, records, total)
-	}
+			})
+		}
+		group.Wait()
+		if err := f.FlushRefusals(t.Context()); err != nil {
+			t.Error(err)
+		}
+		records, counted := f.refusals(t)
+		if counted != total || records > 5000 {
+			t.Errorf("%d refusals are told of in %d records, want %d in at most 5000", counted, records, total)
+		}
+	})
 }
 
 func TestRepeatedRefusalIsTwoRecords(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
-	for range 1000 {
-		refuse(t, f, "198.51.100.1", "acme")
-	}
-	if records, _ := f.refusals(t); records != 1 {
-		t.Errorf("%d records before the window is over", records)
-	}
-	if err := f.FlushRefusals(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if records, total := f.refusals(t); records != 2 || total != 1000 {
-		t.Errorf("%d records of %d refusals", records, total)
-	}
+	databasetest.Each(t, func(t *testing.T, e databasetest.Engine) {
+		f := newFixtureOn(t, e)
+		for range 1000 {
+			refuse(t, f, "198.51.100.1", "acme")
+		}
+		if records, _ := f.refusals(t); records != 1 {
+			t.Errorf("%d records before the window is over", records)
+		}
+		if err := f.FlushRefusals(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if records, total := f.refusals(t); records != 2 || total != 1000 {
+			t.Errorf("%d records of %d refusals", records, total)
+		}
+	})
 }
 
 // TestCountsOutliveALockedCatalog: counts that could not be recorded are recorded
 // later.
 func TestCountsOutliveALockedCatalog(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
-	for range 10 {
+	databasetest.Each(t, func(t *testing.T, e databasetest.Engine) {
+		f := newFixtureOn(t, e)
+		for range 10 {
+			refuse(t, f, "198.51.100.1", "acme")
+		}
+		mend := f.home.Refuse(t, "audit")
+		if err := f.FlushRefusals(t.Context()); err == nil {
+			t.Fatal("the record was written")
+		}
+		mend()
 		refuse(t, f, "198.51.100.1", "acme")
-	}
-	f.exec(t, "CREATE TRIGGER broken BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no'); END")
-	if err := f.FlushRefusals(t.Context()); err == nil {
-		t.Fatal("the record was written")
-	}
-	f.exec(t, "DROP TRIGGER broken")
-	refuse(t, f, "198.51.100.1", "acme")
-	if err := f.FlushRefusals(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if _, total := f.refusals(t); total != 11 {
-		t.Errorf("%d refusals are told of, want 11", total)
-	}
+		if err := f.FlushRefusals(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, total := f.refusals(t); total != 11 {
+			t.Errorf("%d refusals are told of, want 11", total)
+		}
+	})
 }
 
 func BenchmarkLogin(b *testing.B) {

@@ -2,11 +2,9 @@ package access_test
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"path/filepath"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -14,6 +12,7 @@ import (
 
 	"github.com/sealdrop/sealdrop/internal/audit"
 	"github.com/sealdrop/sealdrop/internal/database"
+	"github.com/sealdrop/sealdrop/internal/database/databasetest"
 	"github.com/sealdrop/sealdrop/internal/database/query"
 	"github.com/sealdrop/sealdrop/keys"
 	"github.com/sealdrop/sealdrop/reports"
@@ -43,18 +42,19 @@ func (c *clock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
 // fixture is a gate, with client acme, its network 192.0.2.0/24 and its key.
 type fixture struct {
 	*access.Gate
-	dir      string
+	home     databasetest.Home
 	db       *database.DB
 	register *keys.Register
 	clock    *clock
 	key      access.Key
 }
 
-func newFixture(tb testing.TB) *fixture {
+func newFixture(tb testing.TB) *fixture { return newFixtureOn(tb, databasetest.SQLite) }
+
+func newFixtureOn(tb testing.TB, e databasetest.Engine) *fixture {
 	tb.Helper()
-	dir := tb.TempDir()
-	f := &fixture{dir: dir, clock: &clock{}}
-	f.db = openDB(tb, dir)
+	f := &fixture{clock: &clock{}}
+	f.db, f.home = e.Open(tb, tb.TempDir())
 	f.register = keys.NewRegister(f.db, f.clock.now)
 	f.Gate = access.New(access.Config{
 		DB: f.db, Register: f.register, Now: f.clock.now, Log: slog.New(slog.DiscardHandler), SessionsPerClient: 3, Failures: 5,
@@ -63,16 +63,6 @@ func newFixture(tb testing.TB) *fixture {
 	f.add(tb, "acme", "192.0.2.0/24")
 	f.key = f.enrol(tb, "acme", "K")
 	return f
-}
-
-func openDB(tb testing.TB, dir string) *database.DB {
-	tb.Helper()
-	db, err := database.Open(context.Background(), dir)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { db.Close() })
-	return db
 }
 
 func clientID(tb testing.TB, s string) reports.ClientID {
@@ -157,29 +147,9 @@ func (f *fixture) refusals(tb testing.TB) (records, total int) {
 // exec changes the catalog behind the gate's back.
 func (f *fixture) exec(tb testing.TB, statement string) {
 	tb.Helper()
-	raw, err := sql.Open("sqlite", filepath.Join(f.dir, database.FileName)+"?_pragma=busy_timeout(5000)")
-	if err != nil {
+	if _, err := f.home.Raw(tb).Exec(statement); err != nil {
 		tb.Fatal(err)
 	}
-	defer raw.Close()
-	if _, err := raw.Exec(statement); err != nil {
-		tb.Fatal(err)
-	}
-}
-
-// explainPlan tells how the catalog would run a query.
-func (f *fixture) explainPlan(tb testing.TB, q string) (plan string) {
-	tb.Helper()
-	raw, err := sql.Open("sqlite", filepath.Join(f.dir, database.FileName)+"?_pragma=busy_timeout(5000)")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer raw.Close()
-	var id, parent, unused int
-	if err := raw.QueryRow("EXPLAIN QUERY PLAN "+q).Scan(&id, &parent, &unused, &plan); err != nil {
-		tb.Fatal(err)
-	}
-	return plan
 }
 
 func (f *fixture) revoke(tb testing.TB, k access.Key) {

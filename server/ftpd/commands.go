@@ -319,6 +319,9 @@ func (s *session) allocate(arg string) bool {
 	u, err := s.folder().Usage(s.ctx)
 	if err == nil && bytes > u.FreeBytes {
 		err = reports.ErrNoSpace
+		if u.ByQuota {
+			err = reports.ErrQuota
+		}
 	}
 	if err != nil {
 		return s.fail(err)
@@ -520,6 +523,7 @@ func replies() []struct {
 		{errNoPort, 425, "No data port is free; please try again."},
 		{errSessionOver, 421, "The session is over."},
 		{reports.ErrNoSpace, 452, "There is no space left on the server."},
+		{reports.ErrQuota, 552, "The quota is used up; the file does not fit in."},
 		{reports.ErrTooLarge, 552, "The file is too large."},
 		{reports.ErrNotResumable, 550, reports.ErrNotResumable.Error()},
 		{reports.ErrBusy, 450, "The name is being written by another session."},

@@ -42,8 +42,8 @@
 //   - A session holds one port at a time, and gives it back after a minute.
 //   - An upload is visible when 226 is sent, whole. It is put aside, and can be
 //     resumed, where the client aborts, the connection is reset, TLS ends without
-//     its close_notify, or the control connection is closed by the time that the
-//     data ends: in the clear the end of the data is no proof of anything.
+//     its close_notify, or the control connection is closed within a moment of the
+//     data's end: the end of the data alone is no proof that all of it came.
 //   - A download counts as collected when the client's system has acknowledged every
 //     byte and the client has closed its side without a reset. That is found out
 //     after 226 was sent, so that nobody waits for it. A client that never closes its

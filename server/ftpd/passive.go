@@ -24,7 +24,7 @@ const (
 	// lingerTime is how long a port is kept from the next session at an address when
 	// nobody came. A client may have connected all the same, for a transfer that was
 	// refused: who announced the port next would get its connection.
-	lingerTime = 250 * time.Millisecond
+	lingerTime = 10 * time.Millisecond
 )
 
 // ports are the passive ports: all of them are listened on as long as the server

@@ -74,7 +74,6 @@ type session struct {
 	offset   int64
 	listing  *listing
 	software string
-	missed   bool // an announced port was not connected to
 	client   Session
 	// unconfirmed are the downloads that wait for their client, the oldest first.
 	unconfirmed []*dataConn
@@ -360,7 +359,7 @@ func (s *session) startTLS() bool {
 	ctx, cancel := context.WithTimeout(s.ctx, s.server.cfg.ConnectTimeout)
 	defer cancel()
 	if err := conn.HandshakeContext(ctx); err != nil {
-		s.login.attempt.Cause, s.login.attempt.Detail = TLSFailed, printable(err.Error(), maxDetail)
+		s.login.attempt.Cause, s.login.attempt.Detail = TLSFailed, printable(handshakeFault(err), maxDetail)
 		return false
 	}
 	s.out.Lock()
@@ -372,6 +371,15 @@ func (s *session) startTLS() bool {
 	s.mu.Unlock()
 	s.login.attempt.TLS = true
 	return true
+}
+
+// handshakeFault says why TLS could not be set up.
+func handshakeFault(err error) string {
+	if strings.Contains(err.Error(), "bad record MAC") {
+		// The client's alert comes under keys that crypto/tls is past by then.
+		return "the client broke it off; it does not trust the gateway's certificate, most likely"
+	}
+	return err.Error()
 }
 
 func (s *session) loggedIn() bool {

@@ -65,9 +65,6 @@ func (s *session) listenerClosed(l *dataListener) {
 	}
 	unreached := !l.place.connected() && time.Since(l.place.since) > announceAfter
 	client := s.client
-	if unreached {
-		s.missed = true
-	}
 	s.mu.Unlock()
 	if unreached && client != nil {
 		client.Unreachable(s.announcedAt(l.place.port()))
@@ -77,10 +74,9 @@ func (s *session) listenerClosed(l *dataListener) {
 // dataOpened is told of each data connection that was made.
 func (s *session) dataOpened() {
 	s.mu.Lock()
-	client, missed := s.client, s.missed
-	s.missed = false
+	client := s.client
 	s.mu.Unlock()
-	if missed && client != nil {
+	if client != nil {
 		client.Reached()
 	}
 }
@@ -293,16 +289,32 @@ func (u *upload) ReadFrom(r io.Reader) (n int64, err error) {
 	if err := conn.open(); err != nil {
 		return 0, err
 	}
-	n, err = u.file.ReadFrom(conn.source())
-	switch {
-	case err != nil:
-	case u.aborted():
-		// Clients close their end when they send ABOR, and that may come first.
-		err = errAborted
-	case conn.tls == nil && u.s.clientGone():
-		err = errGone
+	if n, err = u.file.ReadFrom(conn.source()); err == nil {
+		err = u.vouched()
 	}
 	return n, err
+}
+
+// hangUpTime is how long after the end of the data the client must still be there.
+// The connections of a program that is killed are closed one after the other, and
+// the data connection may be the first.
+const hangUpTime = 25 * time.Millisecond
+
+// vouched returns nil if the client stands by what it sent: it waits for the reply.
+// The end of the data says nothing in the clear; and over TLS a program that gives
+// up may still end it in order.
+func (u *upload) vouched() error {
+	for start := time.Now(); ; time.Sleep(time.Millisecond) {
+		switch {
+		case u.aborted():
+			// Clients close their end when they send ABOR, and that may come first.
+			return errAborted
+		case u.s.clientGone():
+			return errGone
+		case time.Since(start) > hangUpTime:
+			return nil
+		}
+	}
 }
 
 func (u *upload) aborted() bool {

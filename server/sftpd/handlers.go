@@ -310,7 +310,7 @@ func (h *handlers) StatVFS(r *sftp.Request) (_ *sftp.StatVFS, err error) {
 	const block = 4096
 	const nosuid = 2
 	blocks := func(bytes int64) uint64 { return uint64(max(bytes, 0)+block-1) / block }
-	free, files := blocks(u.FreeBytes), uint64(max(u.FreeFiles, 0))
+	free, files := uint64(max(u.FreeBytes, 0))/block, uint64(max(u.FreeFiles, 0))
 	return &sftp.StatVFS{
 		Bsize: block, Frsize: block,
 		Blocks: blocks(u.Bytes) + free, Bfree: free, Bavail: free,

@@ -67,6 +67,9 @@ func toStatus(err error) (out error, internal bool) {
 		}
 		return &status{sftp.ErrSSHFxFailure, text}, false
 	}
+	if over, ok := errors.AsType[*reports.QuotaError](err); ok {
+		return &status{sftp.ErrSSHFxFailure, "the quota is used up: the folder has " + over.State() + ", and the file does not fit in"}, false
+	}
 	for _, s := range statuses() {
 		if errors.Is(err, s.err) {
 			return &s.status, false
