@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -27,8 +28,12 @@ type Client struct {
 	Disabled  bool
 	// FTP says how the client may log in with its password. "" is [FTPTLS].
 	FTP FTPMode
+	// Quota is how much it may have. Where it says nothing (0), the gateway's
+	// default holds.
+	Quota reports.Quota
 	// Declared maps the fields that the configuration declares ("name", "allow",
-	// "retention", "disabled", "ftp") to the place where it does ("config.yaml:12").
+	// "retention", "disabled", "ftp", "quota", "quota_files") to the place where it
+	// does ("config.yaml:12").
 	// nil: the client is not declared.
 	Declared map[string]string
 	Created  time.Time
@@ -41,6 +46,9 @@ type Change struct {
 	Retention *time.Duration
 	Disabled  *bool
 	FTP       *FTPMode
+	// QuotaBytes and QuotaFiles are as in [reports.Quota].
+	QuotaBytes *int64
+	QuotaFiles *int64
 }
 
 // FTPMode says how a client may use FTP. sFTP is open to it in any case.
@@ -63,12 +71,19 @@ func (m FTPMode) orDefault() FTPMode {
 
 // The names of a client's fields, as the configuration and errors write them.
 const (
-	FieldName      = "name"
-	FieldAllow     = "allow"
-	FieldRetention = "retention"
-	FieldDisabled  = "disabled"
-	FieldFTP       = "ftp"
+	FieldName       = "name"
+	FieldAllow      = "allow"
+	FieldRetention  = "retention"
+	FieldDisabled   = "disabled"
+	FieldFTP        = "ftp"
+	FieldQuota      = "quota"
+	FieldQuotaFiles = "quota_files"
 )
+
+// fields returns the names of all fields.
+func fields() []string {
+	return []string{FieldName, FieldAllow, FieldRetention, FieldDisabled, FieldFTP, FieldQuota, FieldQuotaFiles}
+}
 
 // DeclaredError says that a field is declared in the configuration and can't be
 // changed elsewhere.
@@ -129,6 +144,7 @@ func clientFromRow(row query.Client, prefixes []string) (Client, error) {
 	c := Client{
 		ID: id, Name: row.Name, Disabled: row.Disabled != 0, FTP: FTPMode(row.Ftp).orDefault(),
 		Retention: time.Duration(row.Retention) * time.Microsecond,
+		Quota:     reports.Quota{Bytes: row.QuotaBytes, Files: row.QuotaFiles},
 		Created:   database.Time(row.CreatedAt),
 	}
 	if row.Declared != "" {
@@ -211,7 +227,7 @@ func (r *Register) insert(tx *database.Tx, actor string, c Client) error {
 	}
 	err = tx.InsertClient(tx.Context(), query.InsertClientParams{
 		ID: c.ID.String(), Name: c.Name, Retention: c.Retention.Microseconds(), Disabled: flag(c.Disabled),
-		Ftp: string(c.FTP.orDefault()), Declared: declared, CreatedAt: database.Micros(now),
+		Ftp: string(c.FTP.orDefault()), QuotaBytes: c.Quota.Bytes, QuotaFiles: c.Quota.Files, Declared: declared, CreatedAt: database.Micros(now),
 	})
 	if err != nil {
 		return fmt.Errorf("adding client %s: %w", c.ID, err)
@@ -273,6 +289,12 @@ func (ch Change) apply(c Client) (Client, []string) {
 	if ch.FTP != nil && ch.FTP.orDefault() != c.FTP.orDefault() {
 		c.FTP, fields = *ch.FTP, append(fields, FieldFTP)
 	}
+	if ch.QuotaBytes != nil && *ch.QuotaBytes != c.Quota.Bytes {
+		c.Quota.Bytes, fields = *ch.QuotaBytes, append(fields, FieldQuota)
+	}
+	if ch.QuotaFiles != nil && *ch.QuotaFiles != c.Quota.Files {
+		c.Quota.Files, fields = *ch.QuotaFiles, append(fields, FieldQuotaFiles)
+	}
 	return c, fields
 }
 
@@ -293,7 +315,8 @@ func (r *Register) update(tx *database.Tx, actor string, before, after Client) e
 	}
 	err = tx.UpdateClient(tx.Context(), query.UpdateClientParams{
 		ID: after.ID.String(), Name: after.Name, Retention: after.Retention.Microseconds(),
-		Disabled: flag(after.Disabled), Ftp: string(after.FTP.orDefault()), Declared: declared,
+		Disabled: flag(after.Disabled), Ftp: string(after.FTP.orDefault()),
+		QuotaBytes: after.Quota.Bytes, QuotaFiles: after.Quota.Files, Declared: declared,
 	})
 	if err != nil {
 		return fmt.Errorf("changing client %s: %w", after.ID, err)
@@ -323,7 +346,20 @@ func difference(before, after Client) map[string]string {
 	note(FieldRetention, before.Retention.String(), after.Retention.String())
 	note(FieldDisabled, fmt.Sprint(before.Disabled), fmt.Sprint(after.Disabled))
 	note(FieldFTP, string(before.FTP.orDefault()), string(after.FTP.orDefault()))
+	note(FieldQuota, limitText(before.Quota.Bytes), limitText(after.Quota.Bytes))
+	note(FieldQuotaFiles, limitText(before.Quota.Files), limitText(after.Quota.Files))
 	return diff
+}
+
+// limitText tells a part of a quota.
+func limitText(n int64) string {
+	switch n {
+	case 0:
+		return "the gateway's"
+	case reports.NoQuota:
+		return "unlimited"
+	}
+	return strconv.FormatInt(n, 10)
 }
 
 // RemoveClient removes a client with its keys and its password. Its reports must be gone.
@@ -333,7 +369,7 @@ func (r *Register) RemoveClient(ctx context.Context, actor string, id reports.Cl
 		if err != nil {
 			return err
 		}
-		if err := c.checkUndeclared([]string{FieldName, FieldAllow, FieldRetention, FieldDisabled, FieldFTP}); err != nil {
+		if err := c.checkUndeclared(fields()); err != nil {
 			return err
 		}
 		n, err := tx.CountClientEntries(tx.Context(), id.String())

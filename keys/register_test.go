@@ -16,6 +16,7 @@ import (
 
 	"github.com/sealdrop/sealdrop/internal/audit"
 	"github.com/sealdrop/sealdrop/internal/database"
+	"github.com/sealdrop/sealdrop/internal/database/databasetest"
 	"github.com/sealdrop/sealdrop/internal/database/query"
 	"github.com/sealdrop/sealdrop/keys"
 	"github.com/sealdrop/sealdrop/keys/pgp"
@@ -35,13 +36,9 @@ type fixture struct {
 	acme  reports.ClientID
 }
 
-func newFixture(tb testing.TB) *fixture {
+func newFixture(tb testing.TB, e databasetest.Engine) *fixture {
 	tb.Helper()
-	db, err := database.Open(context.Background(), tb.TempDir())
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { db.Close() })
+	db, _ := e.Open(tb, tb.TempDir())
 	f := &fixture{db: db, acme: clientID(tb, "acme")}
 	f.Register = keys.NewRegister(db, f.now)
 	if err := f.AddClient(context.Background(), ops, keys.Client{ID: f.acme, Name: "Acme"}); err != nil {
@@ -151,142 +148,150 @@ func prefixes(texts ...string) []netip.Prefix {
 
 func TestClients(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
-	ctx := t.Context()
-	beta := keys.Client{ID: clientID(t, "beta"), Name: "Beta", Retention: 10 * day, Allow: prefixes("10.1.2.3/8", "192.0.2.0/24", "10.0.0.0/8", "::ffff:198.51.100.0/120")}
-	f.noticed(t, true, func() error { return f.AddClient(ctx, ops, beta) })
-	var exists *keys.ExistsError
-	if err := f.AddClient(ctx, ops, beta); !errors.As(err, &exists) || exists.Hint() == "" {
-		t.Errorf("adding it again: %v", err)
-	}
-	got := f.client(t, beta.ID)
-	if want := prefixes("10.0.0.0/8", "192.0.2.0/24", "198.51.100.0/24"); !slices.Equal(got.Allow, want) || got.Retention != 10*day || got.Name != "Beta" {
-		t.Errorf("it is %+v", got)
-	}
-	if _, err := f.Client(ctx, clientID(t, "nobody")); !errors.Is(err, reports.ErrUnknownClient) {
-		t.Errorf("nobody: %v", err)
-	}
-	name, allow := "Beta Ltd", prefixes("10.0.0.0/8")
-	f.noticed(t, true, func() error {
-		_, err := f.UpdateClient(ctx, ops, beta.ID, keys.Change{Name: &name, Allow: &allow})
-		return err
+	databasetest.Each(t, func(t *testing.T, e databasetest.Engine) {
+		f := newFixture(t, e)
+		ctx := t.Context()
+		beta := keys.Client{ID: clientID(t, "beta"), Name: "Beta", Retention: 10 * day, Allow: prefixes("10.1.2.3/8", "192.0.2.0/24", "10.0.0.0/8", "::ffff:198.51.100.0/120")}
+		f.noticed(t, true, func() error { return f.AddClient(ctx, ops, beta) })
+		var exists *keys.ExistsError
+		if err := f.AddClient(ctx, ops, beta); !errors.As(err, &exists) || exists.Hint() == "" {
+			t.Errorf("adding it again: %v", err)
+		}
+		got := f.client(t, beta.ID)
+		if want := prefixes("10.0.0.0/8", "192.0.2.0/24", "198.51.100.0/24"); !slices.Equal(got.Allow, want) || got.Retention != 10*day || got.Name != "Beta" {
+			t.Errorf("it is %+v", got)
+		}
+		if _, err := f.Client(ctx, clientID(t, "nobody")); !errors.Is(err, reports.ErrUnknownClient) {
+			t.Errorf("nobody: %v", err)
+		}
+		name, allow := "Beta Ltd", prefixes("10.0.0.0/8")
+		f.noticed(t, true, func() error {
+			_, err := f.UpdateClient(ctx, ops, beta.ID, keys.Change{Name: &name, Allow: &allow})
+			return err
+		})
+		f.noticed(t, false, func() error { // the same again
+			_, err := f.UpdateClient(ctx, ops, beta.ID, keys.Change{Name: &name, Allow: &allow})
+			return err
+		})
+		if got := f.client(t, beta.ID); got.Name != name || !slices.Equal(got.Allow, allow) || got.Retention != 10*day {
+			t.Errorf("changed to %+v", got)
+		}
+		var ids []string
+		if err := f.Clients(ctx, func(c keys.Client) bool { ids = append(ids, c.ID.String()); return true }); err != nil || !slices.Equal(ids, []string{"acme", "beta"}) {
+			t.Errorf("clients %q, %v", ids, err)
+		}
+		f.noticed(t, true, func() error { return f.RemoveClient(ctx, ops, beta.ID) })
+		if err := f.RemoveClient(ctx, ops, beta.ID); !errors.Is(err, reports.ErrUnknownClient) {
+			t.Errorf("removing it again: %v", err)
+		}
 	})
-	f.noticed(t, false, func() error { // the same again
-		_, err := f.UpdateClient(ctx, ops, beta.ID, keys.Change{Name: &name, Allow: &allow})
-		return err
-	})
-	if got := f.client(t, beta.ID); got.Name != name || !slices.Equal(got.Allow, allow) || got.Retention != 10*day {
-		t.Errorf("changed to %+v", got)
-	}
-	var ids []string
-	if err := f.Clients(ctx, func(c keys.Client) bool { ids = append(ids, c.ID.String()); return true }); err != nil || !slices.Equal(ids, []string{"acme", "beta"}) {
-		t.Errorf("clients %q, %v", ids, err)
-	}
-	f.noticed(t, true, func() error { return f.RemoveClient(ctx, ops, beta.ID) })
-	if err := f.RemoveClient(ctx, ops, beta.ID); !errors.Is(err, reports.ErrUnknownClient) {
-		t.Errorf("removing it again: %v", err)
-	}
 }
 
 // TestClientThatIsAddedAnewInheritsNothing: neither keys, nor networks, nor what
 // the one before it began to upload, nor that it was sent a report already.
 func TestClientThatIsAddedAnewInheritsNothing(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
-	ctx := t.Context()
-	f.importKeys(t, sshKey(t))
-	err := f.db.Write(ctx, func(tx *database.Tx) error {
-		_, err := tx.InsertSource(tx.Context(), query.InsertSourceParams{ClientID: "acme", Source: "s", EntryID: "e"})
-		return errors.Join(err, tx.PutPartial(tx.Context(), query.PutPartialParams{ClientID: "acme", Name: "secret.csv", Blob: "b", Size: 9}))
+	databasetest.Each(t, func(t *testing.T, e databasetest.Engine) {
+		f := newFixture(t, e)
+		ctx := t.Context()
+		f.importKeys(t, sshKey(t))
+		err := f.db.Write(ctx, func(tx *database.Tx) error {
+			_, err := tx.InsertSource(tx.Context(), query.InsertSourceParams{ClientID: "acme", Source: "s", EntryID: "e"})
+			return errors.Join(err, tx.PutPartial(tx.Context(), query.PutPartialParams{ClientID: "acme", Name: "secret.csv", Blob: "b", Size: 9}))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.RemoveClient(ctx, ops, f.acme); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.AddClient(ctx, ops, keys.Client{ID: f.acme, Name: "another Acme"}); err != nil {
+			t.Fatal(err)
+		}
+		if list, err := f.Keys(ctx, f.acme); len(list) != 0 || err != nil {
+			t.Errorf("keys %v, %v", list, err)
+		}
+		if _, err := f.db.Read().GetPartial(ctx, query.GetPartialParams{ClientID: "acme", Name: "secret.csv"}); !errors.Is(err, database.ErrNotFound) {
+			t.Errorf("the interrupted upload: %v", err)
+		}
+		if _, err := f.db.Read().GetSource(ctx, query.GetSourceParams{ClientID: "acme", Source: "s"}); !errors.Is(err, database.ErrNotFound) {
+			t.Errorf("the delivery: %v", err)
+		}
+		if known, err := f.db.Read().BlobKnown(ctx, "b"); known != 1 || err != nil {
+			t.Errorf("the interrupted upload's blob is not let go: %v", err)
+		}
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := f.RemoveClient(ctx, ops, f.acme); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.AddClient(ctx, ops, keys.Client{ID: f.acme, Name: "another Acme"}); err != nil {
-		t.Fatal(err)
-	}
-	if list, err := f.Keys(ctx, f.acme); len(list) != 0 || err != nil {
-		t.Errorf("keys %v, %v", list, err)
-	}
-	if _, err := f.db.Read().GetPartial(ctx, query.GetPartialParams{ClientID: "acme", Name: "secret.csv"}); !errors.Is(err, database.ErrNotFound) {
-		t.Errorf("the interrupted upload: %v", err)
-	}
-	if _, err := f.db.Read().GetSource(ctx, query.GetSourceParams{ClientID: "acme", Source: "s"}); !errors.Is(err, database.ErrNotFound) {
-		t.Errorf("the delivery: %v", err)
-	}
-	if known, err := f.db.Read().BlobKnown(ctx, "b"); known != 1 || err != nil {
-		t.Errorf("the interrupted upload's blob is not let go: %v", err)
-	}
 }
 
 func TestClientWithReportsStays(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
-	err := f.db.Write(t.Context(), func(tx *database.Tx) error {
-		return tx.InsertEntry(tx.Context(), query.InsertEntryParams{ID: "e", ClientID: "acme", Name: "a", Kind: "report", State: "held", Blob: "b"})
+	databasetest.Each(t, func(t *testing.T, e databasetest.Engine) {
+		f := newFixture(t, e)
+		err := f.db.Write(t.Context(), func(tx *database.Tx) error {
+			return tx.InsertEntry(tx.Context(), query.InsertEntryParams{ID: "e", ClientID: "acme", Name: "a", Kind: "report", State: "held", Blob: "b"})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var has *keys.HasReportsError
+		if err := f.RemoveClient(t.Context(), ops, f.acme); !errors.As(err, &has) || has.Reports != 1 || has.Hint() == "" {
+			t.Errorf("removing: %v", err)
+		}
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var has *keys.HasReportsError
-	if err := f.RemoveClient(t.Context(), ops, f.acme); !errors.As(err, &has) || has.Reports != 1 || has.Hint() == "" {
-		t.Errorf("removing: %v", err)
-	}
 }
 
 func TestKeysLife(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
-	ctx := t.Context()
-	list := sshKey(t)
-	f.noticed(t, true, func() error { _, err := f.Import(ctx, ops, f.acme, list); return err })
-	f.noticed(t, false, func() error {
-		done, err := f.Import(ctx, ops, f.acme, list)
-		if err == nil && done[0].Action != "unchanged" {
-			t.Errorf("again: %s", done[0].Action)
+	databasetest.Each(t, func(t *testing.T, e databasetest.Engine) {
+		f := newFixture(t, e)
+		ctx := t.Context()
+		list := sshKey(t)
+		f.noticed(t, true, func() error { _, err := f.Import(ctx, ops, f.acme, list); return err })
+		f.noticed(t, false, func() error {
+			done, err := f.Import(ctx, ops, f.acme, list)
+			if err == nil && done[0].Action != "unchanged" {
+				t.Errorf("again: %s", done[0].Action)
+			}
+			return err
+		})
+		fingerprint := list[0].Fingerprint
+		state := func() keys.State {
+			k, found, err := f.SSHKey(ctx, fingerprint)
+			if err != nil || !found {
+				t.Fatalf("found %v, %v", found, err)
+			}
+			return k.State(f.now())
 		}
-		return err
+		f.noticed(t, true, func() error { _, err := f.Retire(ctx, ops, fingerprint, f.now().Add(day)); return err })
+		if s := state(); s != keys.Retiring {
+			t.Errorf("it is %s", s)
+		}
+		f.ahead.Store(int64(day))
+		if s := state(); s != keys.Retired {
+			t.Errorf("a day later it is %s", s)
+		}
+		if done := f.importKeys(t, list); done[0].Action != "renewed" || state() != keys.Active {
+			t.Errorf("taken back into use: %s, and it is %s", done[0].Action, state())
+		}
+		f.noticed(t, true, func() error { _, err := f.Revoke(ctx, ops, fingerprint, "lost"); return err })
+		// Revoked is for good.
+		var revoked *keys.RevokedError
+		if _, err := f.Import(ctx, ops, f.acme, list); !errors.As(err, &revoked) || revoked.Hint() == "" {
+			t.Errorf("importing a revoked key: %v", err)
+		}
+		if _, err := f.Retire(ctx, ops, fingerprint, f.now().Add(day)); err == nil {
+			t.Error("a revoked key was retired")
+		}
+		if _, err := f.Revoke(ctx, ops, fingerprint, "another reason"); err == nil {
+			t.Error("a revoked key was revoked again")
+		}
+		if s := state(); s != keys.Revoked {
+			t.Errorf("it is %s", s)
+		}
+		if _, err := f.Find(ctx, "no such key"); !errors.Is(err, keys.ErrUnknownKey) {
+			t.Errorf("finding nothing: %v", err)
+		}
 	})
-	fingerprint := list[0].Fingerprint
-	state := func() keys.State {
-		k, found, err := f.SSHKey(ctx, fingerprint)
-		if err != nil || !found {
-			t.Fatalf("found %v, %v", found, err)
-		}
-		return k.State(f.now())
-	}
-	f.noticed(t, true, func() error { _, err := f.Retire(ctx, ops, fingerprint, f.now().Add(day)); return err })
-	if s := state(); s != keys.Retiring {
-		t.Errorf("it is %s", s)
-	}
-	f.ahead.Store(int64(day))
-	if s := state(); s != keys.Retired {
-		t.Errorf("a day later it is %s", s)
-	}
-	if done := f.importKeys(t, list); done[0].Action != "renewed" || state() != keys.Active {
-		t.Errorf("taken back into use: %s, and it is %s", done[0].Action, state())
-	}
-	f.noticed(t, true, func() error { _, err := f.Revoke(ctx, ops, fingerprint, "lost"); return err })
-	// Revoked is for good.
-	var revoked *keys.RevokedError
-	if _, err := f.Import(ctx, ops, f.acme, list); !errors.As(err, &revoked) || revoked.Hint() == "" {
-		t.Errorf("importing a revoked key: %v", err)
-	}
-	if _, err := f.Retire(ctx, ops, fingerprint, f.now().Add(day)); err == nil {
-		t.Error("a revoked key was retired")
-	}
-	if _, err := f.Revoke(ctx, ops, fingerprint, "another reason"); err == nil {
-		t.Error("a revoked key was revoked again")
-	}
-	if s := state(); s != keys.Revoked {
-		t.Errorf("it is %s", s)
-	}
-	if _, err := f.Find(ctx, "no such key"); !errors.Is(err, keys.ErrUnknownKey) {
-		t.Errorf("finding nothing: %v", err)
-	}
 }
 
 func TestKeyState(t *testing.T) {
@@ -312,123 +317,131 @@ func TestKeyState(t *testing.T) {
 
 func TestImportIsAllOrNothing(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
-	ctx := t.Context()
-	beta := clientID(t, "beta")
-	if err := f.AddClient(ctx, ops, keys.Client{ID: beta}); err != nil {
-		t.Fatal(err)
-	}
-	taken := sshKey(t)
-	if _, err := f.Import(ctx, ops, beta, taken); err != nil {
-		t.Fatal(err)
-	}
-	mark, records := f.mark(t), f.records(t)
-	done, err := f.Import(ctx, ops, f.acme, append(sshKey(t), taken...))
-	var theirs *keys.TakenError
-	if !errors.As(err, &theirs) || theirs.Owner != beta || theirs.Fingerprint != taken[0].Fingerprint || theirs.Hint() == "" || done != nil {
-		t.Errorf("importing: %v, %v", done, err)
-	}
-	if list, err := f.Keys(ctx, f.acme); len(list) != 0 || err != nil || f.mark(t) != mark || f.records(t) != records {
-		t.Errorf("it left %d keys, %v", len(list), err)
-	}
-	// A revoked key stays its owner's.
-	if _, err := f.Revoke(ctx, ops, taken[0].Fingerprint, "lost"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.Import(ctx, ops, f.acme, taken); !errors.As(err, &theirs) {
-		t.Errorf("importing another's revoked key: %v", err)
-	}
-	if _, err := f.Import(ctx, ops, clientID(t, "nobody"), sshKey(t)); !errors.Is(err, reports.ErrUnknownClient) {
-		t.Errorf("importing for nobody: %v", err)
-	}
-	twice := sshKey(t)
-	if done := f.importKeys(t, append(twice, twice...)); len(done) != 2 || done[0].Action != "added" || done[1].Action != "unchanged" {
-		t.Errorf("the same key twice in a file: %+v", done)
-	}
+	databasetest.Each(t, func(t *testing.T, e databasetest.Engine) {
+		f := newFixture(t, e)
+		ctx := t.Context()
+		beta := clientID(t, "beta")
+		if err := f.AddClient(ctx, ops, keys.Client{ID: beta}); err != nil {
+			t.Fatal(err)
+		}
+		taken := sshKey(t)
+		if _, err := f.Import(ctx, ops, beta, taken); err != nil {
+			t.Fatal(err)
+		}
+		mark, records := f.mark(t), f.records(t)
+		done, err := f.Import(ctx, ops, f.acme, append(sshKey(t), taken...))
+		var theirs *keys.TakenError
+		if !errors.As(err, &theirs) || theirs.Owner != beta || theirs.Fingerprint != taken[0].Fingerprint || theirs.Hint() == "" || done != nil {
+			t.Errorf("importing: %v, %v", done, err)
+		}
+		if list, err := f.Keys(ctx, f.acme); len(list) != 0 || err != nil || f.mark(t) != mark || f.records(t) != records {
+			t.Errorf("it left %d keys, %v", len(list), err)
+		}
+		// A revoked key stays its owner's.
+		if _, err := f.Revoke(ctx, ops, taken[0].Fingerprint, "lost"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Import(ctx, ops, f.acme, taken); !errors.As(err, &theirs) {
+			t.Errorf("importing another's revoked key: %v", err)
+		}
+		if _, err := f.Import(ctx, ops, clientID(t, "nobody"), sshKey(t)); !errors.Is(err, reports.ErrUnknownClient) {
+			t.Errorf("importing for nobody: %v", err)
+		}
+		twice := sshKey(t)
+		if done := f.importKeys(t, append(twice, twice...)); len(done) != 2 || done[0].Action != "added" || done[1].Action != "unchanged" {
+			t.Errorf("the same key twice in a file: %+v", done)
+		}
+	})
 }
 
 func TestCertificateIsBroughtUpToDate(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
-	at := time.Now().Add(100 * day).Truncate(time.Microsecond).UTC()
-	copyOf := func(text string, expires time.Time) []keys.Public {
-		return []keys.Public{{Kind: keys.PGP, Fingerprint: "F", Text: text, Expires: expires}}
-	}
-	for _, step := range []struct {
-		list   []keys.Public
-		action string
-		text   string
-	}{
-		{copyOf("one", at), "added", "one"},
-		{copyOf("one", at), "unchanged", "one"},
-		{copyOf("extended", at.Add(day)), "updated", "extended"},
-		{copyOf("one", at), "unchanged", "extended"}, // a copy from before
-		{copyOf("new subkey", at.Add(day)), "updated", "new subkey"},
-		{copyOf("for ever", time.Time{}), "updated", "for ever"},
-		{copyOf("extended", at.Add(day)), "unchanged", "for ever"},
-	} {
-		done := f.importKeys(t, step.list)
-		k, err := f.Find(t.Context(), "F")
-		if err != nil || done[0].Action != step.action || k.Material != step.text {
-			t.Errorf("importing %q: %s, and it holds %q, %v", step.list[0].Text, done[0].Action, k.Material, err)
+	databasetest.Each(t, func(t *testing.T, e databasetest.Engine) {
+		f := newFixture(t, e)
+		at := time.Now().Add(100 * day).Truncate(time.Microsecond).UTC()
+		copyOf := func(text string, expires time.Time) []keys.Public {
+			return []keys.Public{{Kind: keys.PGP, Fingerprint: "F", Text: text, Expires: expires}}
 		}
-	}
+		for _, step := range []struct {
+			list   []keys.Public
+			action string
+			text   string
+		}{
+			{copyOf("one", at), "added", "one"},
+			{copyOf("one", at), "unchanged", "one"},
+			{copyOf("extended", at.Add(day)), "updated", "extended"},
+			{copyOf("one", at), "unchanged", "extended"}, // a copy from before
+			{copyOf("new subkey", at.Add(day)), "updated", "new subkey"},
+			{copyOf("for ever", time.Time{}), "updated", "for ever"},
+			{copyOf("extended", at.Add(day)), "unchanged", "for ever"},
+		} {
+			done := f.importKeys(t, step.list)
+			k, err := f.Find(t.Context(), "F")
+			if err != nil || done[0].Action != step.action || k.Material != step.text {
+				t.Errorf("importing %q: %s, and it holds %q, %v", step.list[0].Text, done[0].Action, k.Material, err)
+			}
+		}
+	})
 }
 
 func TestRecipients(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
-	ctx := t.Context()
-	none := func(words ...string) {
-		t.Helper()
-		list, err := f.Recipients(ctx, f.acme)
-		if !errors.Is(err, keys.ErrNoRecipient) || list != nil {
-			t.Fatalf("%d recipients, %v", len(list), err)
-		}
-		for _, word := range words {
-			if !strings.Contains(err.Error(), word) {
-				t.Errorf("the error %q does not say %q", err, word)
+	databasetest.Each(t, func(t *testing.T, e databasetest.Engine) {
+		f := newFixture(t, e)
+		ctx := t.Context()
+		none := func(words ...string) {
+			t.Helper()
+			list, err := f.Recipients(ctx, f.acme)
+			if !errors.Is(err, keys.ErrNoRecipient) || list != nil {
+				t.Fatalf("%d recipients, %v", len(list), err)
+			}
+			for _, word := range words {
+				if !strings.Contains(err.Error(), word) {
+					t.Errorf("the error %q does not say %q", err, word)
+				}
 			}
 		}
-	}
-	f.importKeys(t, sshKey(t))
-	none("none was imported")
-	a, b := pgpKey(t), pgpKey(t)
-	f.importKeys(t, append(a, b...))
-	for range 2 { // the second time from the cache
-		if list, err := f.Recipients(ctx, f.acme); err != nil || len(list) != 2 || list[0].Fingerprint() == list[1].Fingerprint() {
+		f.importKeys(t, sshKey(t))
+		none("none was imported")
+		a, b := pgpKey(t), pgpKey(t)
+		f.importKeys(t, append(a, b...))
+		for range 2 { // the second time from the cache
+			if list, err := f.Recipients(ctx, f.acme); err != nil || len(list) != 2 || list[0].Fingerprint() == list[1].Fingerprint() {
+				t.Errorf("%d recipients, %v", len(list), err)
+			}
+		}
+		if _, err := f.Revoke(ctx, ops, a[0].Fingerprint, "lost"); err != nil {
+			t.Fatal(err)
+		}
+		if list, err := f.Recipients(ctx, f.acme); err != nil || len(list) != 1 || list[0].Fingerprint() != b[0].Fingerprint {
 			t.Errorf("%d recipients, %v", len(list), err)
 		}
-	}
-	if _, err := f.Revoke(ctx, ops, a[0].Fingerprint, "lost"); err != nil {
-		t.Fatal(err)
-	}
-	if list, err := f.Recipients(ctx, f.acme); err != nil || len(list) != 1 || list[0].Fingerprint() != b[0].Fingerprint {
-		t.Errorf("%d recipients, %v", len(list), err)
-	}
-	if _, err := f.Retire(ctx, ops, b[0].Fingerprint, f.now().Add(day)); err != nil {
-		t.Fatal(err)
-	}
-	if list, err := f.Recipients(ctx, f.acme); err != nil || len(list) != 1 {
-		t.Errorf("while it is retiring: %d recipients, %v", len(list), err)
-	}
-	f.ahead.Store(int64(day))
-	none(a[0].Fingerprint+" is revoked", b[0].Fingerprint+" is retired")
+		if _, err := f.Retire(ctx, ops, b[0].Fingerprint, f.now().Add(day)); err != nil {
+			t.Fatal(err)
+		}
+		if list, err := f.Recipients(ctx, f.acme); err != nil || len(list) != 1 {
+			t.Errorf("while it is retiring: %d recipients, %v", len(list), err)
+		}
+		f.ahead.Store(int64(day))
+		none(a[0].Fingerprint+" is revoked", b[0].Fingerprint+" is retired")
+	})
 }
 
 // TestRecipientWhoseCertificateCannotBeRead must be a reason to hold, not a
 // failure, and must not take a good certificate with it.
 func TestRecipientWhoseCertificateCannotBeRead(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
-	f.importKeys(t, []keys.Public{{Kind: keys.PGP, Fingerprint: "BAD", Text: "no certificate"}})
-	if _, err := f.Recipients(t.Context(), f.acme); !errors.Is(err, keys.ErrNoRecipient) || !strings.Contains(err.Error(), "BAD") {
-		t.Errorf("error is %v", err)
-	}
-	f.importKeys(t, pgpKey(t))
-	if list, err := f.Recipients(t.Context(), f.acme); err != nil || len(list) != 1 {
-		t.Errorf("%d recipients, %v", len(list), err)
-	}
+	databasetest.Each(t, func(t *testing.T, e databasetest.Engine) {
+		f := newFixture(t, e)
+		f.importKeys(t, []keys.Public{{Kind: keys.PGP, Fingerprint: "BAD", Text: "no certificate"}})
+		if _, err := f.Recipients(t.Context(), f.acme); !errors.Is(err, keys.ErrNoRecipient) || !strings.Contains(err.Error(), "BAD") {
+			t.Errorf("error is %v", err)
+		}
+		f.importKeys(t, pgpKey(t))
+		if list, err := f.Recipients(t.Context(), f.acme); err != nil || len(list) != 1 {
+			t.Errorf("%d recipients, %v", len(list), err)
+		}
+	})
 }
 
 func TestReadRefusesPrivateKeys(t *testing.T) {

@@ -22,7 +22,9 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/sealdrop/sealdrop/internal/database"
 	"github.com/sealdrop/sealdrop/internal/database/query"
@@ -34,7 +36,7 @@ type Event string
 // Entry is one thing to be recorded.
 type Entry struct {
 	Event Event
-	// Actor is who did it: "operator:NAME", "client:ID" or "gateway".
+	// Actor is who did it: "operator:NAME", "client:ID", "api:NAME" or "gateway".
 	Actor string
 	// Client is the id of the client that it concerns, "" for none.
 	Client string
@@ -72,14 +74,34 @@ func Append(tx *database.Tx, now time.Time, e Entry) error {
 		detail = string(text)
 	}
 	row := query.Audit{
-		Seq: last.Seq + 1, At: database.Micros(now), Event: string(e.Event), Actor: e.Actor,
-		ClientID: e.Client, Subject: e.Subject, Detail: detail,
+		Seq: last.Seq + 1, At: database.Micros(now), Event: string(e.Event), Actor: storable(e.Actor),
+		ClientID: storable(e.Client), Subject: storable(e.Subject), Detail: detail,
 	}
 	row.Hash = chain(last.Hash, row)
 	if err := tx.InsertAudit(ctx, query.InsertAuditParams(row)); err != nil {
 		return fmt.Errorf("recording %s: %w", e.Event, err)
 	}
 	return nil
+}
+
+// storable shows what no database engine keeps as text, NUL and bytes that are
+// not UTF-8, as in "\x00". A stranger's text must not keep its own record from
+// being written.
+func storable(s string) string {
+	if utf8.ValidString(s) && !strings.Contains(s, "\x00") {
+		return s
+	}
+	var out []byte
+	for i := 0; i < len(s); {
+		r, n := utf8.DecodeRuneInString(s[i:])
+		if r == 0 || r == utf8.RuneError && n == 1 {
+			out = fmt.Appendf(out, `\x%02x`, s[i])
+		} else {
+			out = append(out, s[i:i+n]...)
+		}
+		i += n
+	}
+	return string(out)
 }
 
 // chain computes a record's hash: SHA-256 over the previous hash and the

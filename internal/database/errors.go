@@ -4,9 +4,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // Errors that callers tell apart.
@@ -50,42 +47,4 @@ func (e *NewerSchemaError) Error() string {
 // Hint says what an operator can do.
 func (e *NewerSchemaError) Hint() string {
 	return "run the newer version of sealdrop that last used this catalog, or restore a backup from before the upgrade"
-}
-
-// explain puts the engine's error into an operator's terms.
-func explain(err error) error {
-	var engine *sqlite.Error
-	if !errors.As(err, &engine) {
-		return err
-	}
-	if engine.Code() == sqlite3.SQLITE_IOERR_SHMSIZE { // a full disk, by another name
-		return fmt.Errorf("%w: %w", ErrFull, err)
-	}
-	switch engine.Code() & 0xff {
-	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
-		return &Error{
-			Message: "the catalog is locked by another program (waited 10 s)", Err: err,
-			Advice: "find the program with `fuser catalog.db`; a backup tool or a stopped process may hold it",
-		}
-	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
-		return &Error{
-			Message: "the catalog is damaged", Err: err,
-			Advice: "stop the gateway, keep a copy of the data folder, and restore the catalog from a backup",
-		}
-	case sqlite3.SQLITE_FULL:
-		return fmt.Errorf("%w: %w", ErrFull, err)
-	case sqlite3.SQLITE_IOERR:
-		return &Error{
-			Message: "the catalog's disk fails", Err: err,
-			Advice: "look whether it is full (`df -h`) and at what the kernel says of it (`dmesg`)",
-		}
-	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
-		return &Error{
-			Message: "the catalog can't be written", Err: err,
-			Advice: "check who owns the data folder and whether its disk is mounted read-only",
-		}
-	case sqlite3.SQLITE_CONSTRAINT:
-		return fmt.Errorf("%w: %w", ErrConflict, err)
-	}
-	return err
 }

@@ -10,3 +10,17 @@ func (db *DB) LimitPages(n int) error {
 	_, err := db.writer.ExecContext(context.Background(), fmt.Sprintf("PRAGMA max_page_count = %d", n))
 	return err
 }
+
+// Verified reports whether no host of the server is spoken to but over TLS with a
+// certificate that was checked.
+func (p Place) Verified() bool {
+	if p.server.TLSConfig == nil || p.server.TLSConfig.InsecureSkipVerify {
+		return false
+	}
+	for _, f := range p.server.Fallbacks {
+		if f.TLSConfig == nil || f.TLSConfig.InsecureSkipVerify {
+			return false
+		}
+	}
+	return true
+}

@@ -10,15 +10,27 @@ SELECT * FROM clients WHERE id > @after ORDER BY id LIMIT CAST(@n AS BIGINT);
 SELECT * FROM clients WHERE declared <> '' ORDER BY id;
 
 -- name: InsertClient :exec
-INSERT INTO clients (id, name, retention, disabled, ftp, declared, created_at)
-VALUES (@id, @name, @retention, @disabled, @ftp, @declared, @created_at);
+INSERT INTO clients (id, name, retention, disabled, ftp, quota_bytes, quota_files, declared, created_at)
+VALUES (@id, @name, @retention, @disabled, @ftp, @quota_bytes, @quota_files, @declared, @created_at);
 
 -- name: UpdateClient :exec
-UPDATE clients SET name = @name, retention = @retention, disabled = @disabled, ftp = @ftp, declared = @declared
+UPDATE clients SET name = @name, retention = @retention, disabled = @disabled, ftp = @ftp,
+    quota_bytes = @quota_bytes, quota_files = @quota_files, declared = @declared
 WHERE id = @id;
 
 -- name: DeleteClient :exec
 DELETE FROM clients WHERE id = @id;
+
+-- name: GetUsage :one
+SELECT files, bytes FROM client_usage WHERE client_id = @client_id;
+
+-- name: AddUsage :exec
+INSERT INTO client_usage (client_id, files, bytes) VALUES (@client_id, @files, @bytes)
+ON CONFLICT (client_id) DO UPDATE SET files = client_usage.files + excluded.files, bytes = client_usage.bytes + excluded.bytes;
+
+-- name: SetUsage :exec
+INSERT INTO client_usage (client_id, files, bytes) VALUES (@client_id, @files, @bytes)
+ON CONFLICT (client_id) DO UPDATE SET files = excluded.files, bytes = excluded.bytes;
 
 -- name: ListNetworks :many
 SELECT prefix FROM client_networks WHERE client_id = @client_id ORDER BY prefix;
@@ -132,8 +144,9 @@ ORDER BY received_at, id LIMIT CAST(@n AS BIGINT);
 SELECT client_id, COUNT(*) AS reports FROM entries WHERE state = 'held' GROUP BY client_id ORDER BY client_id;
 
 -- name: CountEntries :one
+-- What client_usage must say.
 SELECT COUNT(*) AS files, CAST(COALESCE(SUM(size), 0) AS BIGINT) AS bytes FROM entries
-WHERE client_id = @client_id AND kind <> 'folder' AND state IN ('published', 'collected');
+WHERE client_id = @client_id AND kind <> 'folder' AND state IN ('held', 'published', 'collected');
 
 -- name: CountClientEntries :one
 SELECT COUNT(*) FROM entries WHERE client_id = @client_id AND kind <> 'folder';
@@ -317,3 +330,74 @@ ORDER BY seq DESC LIMIT CAST(@n AS BIGINT);
 SELECT * FROM audit WHERE client_id = @client_id AND subject = @subject
   AND event IN ('data.unreachable', 'data.reached')
 ORDER BY seq DESC LIMIT 1;
+
+-- ## Checks and copies of the whole
+
+-- name: ListFilesFrom :many
+-- In the order of ids, after the cursor.
+SELECT * FROM entries
+WHERE id > @after AND kind <> 'folder' AND (CAST(@client_id AS TEXT) = '' OR client_id = @client_id)
+ORDER BY id LIMIT CAST(@n AS BIGINT);
+
+-- name: TotalFiles :one
+SELECT COUNT(*) AS files, CAST(COALESCE(SUM(size), 0) AS BIGINT) AS bytes FROM entries
+WHERE kind <> 'folder' AND (CAST(@client_id AS TEXT) = '' OR client_id = @client_id);
+
+-- name: ListPartialsFrom :many
+-- In the order of blobs, after the cursor.
+SELECT * FROM partials WHERE blob > @after AND (CAST(@client_id AS TEXT) = '' OR client_id = @client_id)
+ORDER BY blob LIMIT CAST(@n AS BIGINT);
+
+-- name: CountGarbage :one
+SELECT COUNT(*) FROM garbage WHERE since <= @before;
+
+-- name: GetEntryByBlob :one
+SELECT * FROM entries WHERE blob = @blob AND blob <> '';
+
+-- ## Resealing
+
+-- name: ListSealed :many
+-- What was published to a client, in the order of arrival, after the cursor (received_at, id).
+SELECT * FROM entries WHERE client_id = @client_id AND kind = 'report' AND published_at > 0
+  AND (received_at > @received_after OR (received_at = @received_after AND id > @id_after))
+ORDER BY received_at, id LIMIT CAST(@n AS BIGINT);
+
+-- name: CountSealed :one
+SELECT COUNT(*) FROM entries WHERE client_id = @client_id AND kind = 'report' AND published_at > 0;
+
+-- name: ResealEntry :exec
+UPDATE entries SET state = @state, size = @size, sha256 = @sha256, blob = @blob, sealed_to = @sealed_to, collected_at = 0, coverage = ''
+WHERE id = @id;
+
+-- ## Producers
+
+-- name: GetProducer :one
+SELECT * FROM producers WHERE name = @name;
+
+-- name: GetProducerBySecret :one
+SELECT * FROM producers WHERE secret = @secret AND secret <> '';
+
+-- name: ListProducers :many
+SELECT * FROM producers WHERE name > @after ORDER BY name LIMIT CAST(@n AS BIGINT);
+
+-- name: PutProducer :exec
+INSERT INTO producers (name, secret, clients, added_at, expires_at, revoked_at, last_used_at)
+VALUES (@name, @secret, @clients, @added_at, @expires_at, 0, 0)
+ON CONFLICT (name) DO UPDATE SET secret = excluded.secret, clients = excluded.clients, added_at = excluded.added_at,
+    expires_at = excluded.expires_at, revoked_at = 0, last_used_at = 0;
+
+-- name: RevokeProducer :exec
+UPDATE producers SET revoked_at = @revoked_at WHERE name = @name;
+
+-- name: TouchProducer :exec
+UPDATE producers SET last_used_at = @last_used_at WHERE name = @name;
+
+-- name: InsertIdempotencyKey :execrows
+INSERT INTO idempotency_keys (producer, key, content, at) VALUES (@producer, @key, @content, @at)
+ON CONFLICT (producer, key) DO NOTHING;
+
+-- name: GetIdempotencyKey :one
+SELECT * FROM idempotency_keys WHERE producer = @producer AND key = @key;
+
+-- name: ForgetIdempotencyKeys :exec
+DELETE FROM idempotency_keys WHERE at < @before;

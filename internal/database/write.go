@@ -3,11 +3,8 @@ package database
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"runtime/debug"
-
-	"modernc.org/sqlite"
 
 	"github.com/sealdrop/sealdrop/internal/database/query"
 )
@@ -51,7 +48,7 @@ func (db *DB) Write(ctx context.Context, fn func(*Tx) error) error {
 		return ctx.Err()
 	}
 	<-j.done
-	return explain(j.err)
+	return db.engine.explain(j.err)
 }
 
 func (db *DB) commitLoop() {
@@ -77,12 +74,17 @@ func (db *DB) commit(first *job) {
 		}
 	}
 	ctx := context.Background()
-	tx, err := db.writer.BeginTx(ctx, nil)
+	if patience := db.engine.patience(); patience > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, patience)
+		defer cancel()
+	}
+	tx, err := db.engine.begin(ctx, db.writer)
 	if err != nil {
 		finish(err)
 		return
 	}
-	if err := runOne(ctx, tx, first); err != nil {
+	if err := db.runOne(ctx, tx, first); err != nil {
 		_ = tx.Rollback() // the transaction is unusable; its error is the one to tell
 		finish(err)
 		return
@@ -97,7 +99,7 @@ func (db *DB) commit(first *job) {
 			break
 		}
 		batch = append(batch, next)
-		if err := runOne(ctx, tx, next); err != nil {
+		if err := db.runOne(ctx, tx, next); err != nil {
 			_ = tx.Rollback()
 			finish(err)
 			return
@@ -113,7 +115,7 @@ func (db *DB) commit(first *job) {
 
 // runOne runs one job inside a savepoint. The job's own failure goes to the
 // job; the returned error means that the whole transaction is lost.
-func runOne(ctx context.Context, tx *sql.Tx, j *job) error {
+func (db *DB) runOne(ctx context.Context, tx *sql.Tx, j *job) error {
 	if j.err = j.ctx.Err(); j.err != nil {
 		return nil
 	}
@@ -121,17 +123,21 @@ func runOne(ctx context.Context, tx *sql.Tx, j *job) error {
 		return err
 	}
 	j.err = guard(func() error { return j.fn(&Tx{Queries: query.New(tx), ctx: ctx}) })
-	if j.err != nil {
-		if _, err := tx.ExecContext(ctx, "ROLLBACK TO job"); err != nil {
-			// The engine gave the whole transaction up, as it does when the disk is
-			// full. Why, its first error tells the others; a caller's own error is
-			// nobody else's.
-			var engine *sqlite.Error
-			if errors.As(j.err, &engine) {
-				return engine
-			}
+	if j.err == nil {
+		_, err := tx.ExecContext(ctx, "RELEASE job")
+		if err == nil || !db.engine.swallowed(err) {
 			return err
 		}
+		j.err = fmt.Errorf("internal error in a write: it went on after a statement had failed: %w", err)
+	}
+	if _, err := tx.ExecContext(ctx, "ROLLBACK TO job"); err != nil {
+		// The engine gave the whole transaction up, as it does when the disk is
+		// full or the server goes away. Why, its first error tells the others; a
+		// caller's own error is nobody else's.
+		if own := db.engine.own(j.err); own != nil {
+			return own
+		}
+		return err
 	}
 	_, err := tx.ExecContext(ctx, "RELEASE job")
 	return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -46,15 +47,36 @@ func GeneratePrivateKey(name string, now time.Time) (PrivateKey, error) {
 // --export-secret-keys wrote. It must be one key, without a passphrase, with its
 // encryption subkey.
 func ReadPrivateKey(data []byte) (PrivateKey, error) {
-	const operation = "reading the gateway's pgp key"
+	key, err := readPrivateKey(data, nil)
+	if err != nil {
+		return PrivateKey{}, fmt.Errorf("reading the gateway's pgp key: %w", err)
+	}
+	return key, nil
+}
+
+// ErrWrongPassphrase says that a private key does not open with the passphrase.
+var ErrWrongPassphrase = errors.New("the passphrase is wrong")
+
+// ReadLockedPrivateKey reads a key as [ReadPrivateKey] does, one that may have a
+// passphrase. Only if it has one is passphrase called, once; what that returns is
+// wiped afterwards. A wrong one gives [ErrWrongPassphrase].
+func ReadLockedPrivateKey(data []byte, passphrase func() ([]byte, error)) (PrivateKey, error) {
+	key, err := readPrivateKey(data, passphrase)
+	if err != nil {
+		return PrivateKey{}, fmt.Errorf("reading the private key: %w", err)
+	}
+	return key, nil
+}
+
+func readPrivateKey(data []byte, passphrase func() ([]byte, error)) (PrivateKey, error) {
 	body := data
 	if !looksBinary(data) {
 		blocks, err := decodeArmor(keytext.Normalize(data))
 		if err != nil {
-			return PrivateKey{}, fmt.Errorf("%s: %w", operation, err)
+			return PrivateKey{}, err
 		}
 		if len(blocks) != 1 || blocks[0].label != labelPrivateKey {
-			return PrivateKey{}, fmt.Errorf("%s: the file does not hold one private key block", operation)
+			return PrivateKey{}, errors.New("the file does not hold one private key block")
 		}
 		body = blocks[0].body
 	}
@@ -64,16 +86,35 @@ func ReadPrivateKey(data []byte) (PrivateKey, error) {
 		return err
 	})
 	if err != nil {
-		return PrivateKey{}, fmt.Errorf("%s: %w", operation, err)
+		return PrivateKey{}, err
 	}
 	if len(entities) != 1 {
-		return PrivateKey{}, fmt.Errorf("%s: the file holds %d keys instead of one", operation, len(entities))
+		return PrivateKey{}, fmt.Errorf("the file holds %d keys instead of one", len(entities))
 	}
-	key, err := newPrivateKey(entities[0])
+	if passphrase != nil && locked(entities[0]) {
+		if err := unlock(entities[0], passphrase); err != nil {
+			return PrivateKey{}, err
+		}
+	}
+	return newPrivateKey(entities[0])
+}
+
+// locked reports whether a passphrase protects any of the secrets.
+func locked(entity *openpgp.Entity) bool {
+	secret := func(key *packet.PrivateKey) bool { return key != nil && !key.Dummy() && key.Encrypted }
+	return secret(entity.PrivateKey) || slices.ContainsFunc(entity.Subkeys, func(s openpgp.Subkey) bool { return secret(s.PrivateKey) })
+}
+
+func unlock(entity *openpgp.Entity, passphrase func() ([]byte, error)) error {
+	secret, err := passphrase()
 	if err != nil {
-		return PrivateKey{}, fmt.Errorf("%s: %w", operation, err)
+		return err
 	}
-	return key, nil
+	defer clear(secret)
+	if err := guard(func() error { return entity.DecryptPrivateKeys(secret) }); err != nil {
+		return ErrWrongPassphrase // the library's words differ with the way of protection
+	}
+	return nil
 }
 
 func newPrivateKey(entity *openpgp.Entity) (PrivateKey, error) {

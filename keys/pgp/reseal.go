@@ -43,6 +43,21 @@ func Recipients(src io.Reader) ([]string, error) {
 	return ids, nil
 }
 
+// ResealedRecipients returns what [Recipients] gives for a file that is sealed, or
+// resealed, to these certificates at that time. It fails as [Reseal] does if one of
+// them is not usable.
+func ResealedRecipients(to []Certificate, now time.Time) ([]string, error) {
+	keys, err := recipientKeys(to, now)
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]string, 0, len(keys))
+	for _, key := range keys {
+		ids = append(ids, keyID(key.KeyId))
+	}
+	return ids, nil
+}
+
 // Reseal readdresses a sealed file: what key can open, those in to can open, and key
 // no longer. Only the session key is decrypted. The encrypted data goes from src to
 // dst octet by octet as it is, and stays protected by its integrity code throughout,

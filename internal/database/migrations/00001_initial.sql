@@ -3,13 +3,23 @@
 
 -- +goose Up
 CREATE TABLE clients (
-    id         TEXT   NOT NULL PRIMARY KEY,
-    name       TEXT   NOT NULL,
-    retention  BIGINT NOT NULL,          -- 0: the gateway's default
-    disabled   BIGINT NOT NULL,
-    ftp        TEXT   NOT NULL,          -- tls ('' means the same), plain, off
-    declared   TEXT   NOT NULL,          -- JSON, field to "file:line", of what the configuration declares; '' if nothing
-    created_at BIGINT NOT NULL
+    id          TEXT   NOT NULL PRIMARY KEY,
+    name        TEXT   NOT NULL,
+    retention   BIGINT NOT NULL,         -- 0: the gateway's default
+    disabled    BIGINT NOT NULL,
+    ftp         TEXT   NOT NULL,         -- tls ('' means the same), plain, off
+    quota_bytes BIGINT NOT NULL,         -- 0: the gateway's default; -1: no limit
+    quota_files BIGINT NOT NULL,         -- the same
+    declared    TEXT   NOT NULL,         -- JSON, field to "file:line", of what the configuration declares; '' if nothing
+    created_at  BIGINT NOT NULL
+);
+
+-- What counts against a client's quota: reports and uploads that are held, published or collected. It is kept in
+-- the transactions that change them, because counting them takes longer the more there are.
+CREATE TABLE client_usage (
+    client_id TEXT   NOT NULL PRIMARY KEY REFERENCES clients (id) ON DELETE CASCADE,
+    files     BIGINT NOT NULL,
+    bytes     BIGINT NOT NULL
 );
 
 CREATE TABLE client_networks (
@@ -150,3 +160,25 @@ CREATE TABLE audit (
 CREATE INDEX audit_client ON audit (client_id, seq);
 -- Whether a client's address could last open the data ports that it was told of.
 CREATE INDEX audit_data ON audit (client_id, subject, seq) WHERE event IN ('data.unreachable', 'data.reached');
+
+-- Programs that may hand in reports over HTTP, and to whom.
+CREATE TABLE producers (
+    name         TEXT   NOT NULL PRIMARY KEY,
+    secret       TEXT   NOT NULL,        -- SHA-256 of its token, lower-case hex; '' if it proves itself with a certificate
+    clients      TEXT   NOT NULL,        -- ids, comma-separated; '*' for all
+    added_at     BIGINT NOT NULL,
+    expires_at   BIGINT NOT NULL,
+    revoked_at   BIGINT NOT NULL,
+    last_used_at BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX producers_secret ON producers (secret) WHERE secret <> '';
+
+-- What content a producer has used an idempotency key for, by a keyed hash.
+CREATE TABLE idempotency_keys (
+    producer TEXT   NOT NULL,
+    key      TEXT   NOT NULL,
+    content  TEXT   NOT NULL,
+    at       BIGINT NOT NULL,
+    PRIMARY KEY (producer, key)
+);
+CREATE INDEX idempotency_keys_at ON idempotency_keys (at);

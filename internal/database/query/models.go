@@ -22,18 +22,26 @@ type Ban struct {
 }
 
 type Client struct {
-	ID        string
-	Name      string
-	Retention int64
-	Disabled  int64
-	Ftp       string
-	Declared  string
-	CreatedAt int64
+	ID         string
+	Name       string
+	Retention  int64
+	Disabled   int64
+	Ftp        string
+	QuotaBytes int64
+	QuotaFiles int64
+	Declared   string
+	CreatedAt  int64
 }
 
 type ClientNetwork struct {
 	ClientID string
 	Prefix   string
+}
+
+type ClientUsage struct {
+	ClientID string
+	Files    int64
+	Bytes    int64
 }
 
 type Entry struct {
@@ -62,6 +70,13 @@ type Entry struct {
 type Garbage struct {
 	Blob  string
 	Since int64
+}
+
+type IdempotencyKey struct {
+	Producer string
+	Key      string
+	Content  string
+	At       int64
 }
 
 type Key struct {
@@ -98,6 +113,16 @@ type Password struct {
 	Hash       string
 	SetAt      int64
 	ExpiresAt  int64
+	LastUsedAt int64
+}
+
+type Producer struct {
+	Name       string
+	Secret     string
+	Clients    string
+	AddedAt    int64
+	ExpiresAt  int64
+	RevokedAt  int64
 	LastUsedAt int64
 }
 

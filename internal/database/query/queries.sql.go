@@ -9,6 +9,22 @@ import (
 	"context"
 )
 
+const addUsage = `-- name: AddUsage :exec
+INSERT INTO client_usage (client_id, files, bytes) VALUES ($1, $2, $3)
+ON CONFLICT (client_id) DO UPDATE SET files = client_usage.files + excluded.files, bytes = client_usage.bytes + excluded.bytes
+`
+
+type AddUsageParams struct {
+	ClientID string
+	Files    int64
+	Bytes    int64
+}
+
+func (q *Queries) AddUsage(ctx context.Context, arg AddUsageParams) error {
+	_, err := q.db.ExecContext(ctx, addUsage, arg.ClientID, arg.Files, arg.Bytes)
+	return err
+}
+
 const allClientNetworks = `-- name: AllClientNetworks :many
 SELECT client_id, prefix FROM client_networks ORDER BY client_id, prefix
 `
@@ -109,7 +125,7 @@ func (q *Queries) CountDue(ctx context.Context, now int64) (int64, error) {
 
 const countEntries = `-- name: CountEntries :one
 SELECT COUNT(*) AS files, CAST(COALESCE(SUM(size), 0) AS BIGINT) AS bytes FROM entries
-WHERE client_id = $1 AND kind <> 'folder' AND state IN ('published', 'collected')
+WHERE client_id = $1 AND kind <> 'folder' AND state IN ('held', 'published', 'collected')
 `
 
 type CountEntriesRow struct {
@@ -117,6 +133,7 @@ type CountEntriesRow struct {
 	Bytes int64
 }
 
+// What client_usage must say.
 func (q *Queries) CountEntries(ctx context.Context, clientID string) (CountEntriesRow, error) {
 	row := q.db.QueryRowContext(ctx, countEntries, clientID)
 	var i CountEntriesRow
@@ -135,12 +152,34 @@ func (q *Queries) CountFiles(ctx context.Context) (int64, error) {
 	return count, err
 }
 
+const countGarbage = `-- name: CountGarbage :one
+SELECT COUNT(*) FROM garbage WHERE since <= $1
+`
+
+func (q *Queries) CountGarbage(ctx context.Context, before int64) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countGarbage, before)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const countLegalHolds = `-- name: CountLegalHolds :one
 SELECT COUNT(*) FROM entries WHERE client_id = $1 AND legal_hold <> 0
 `
 
 func (q *Queries) CountLegalHolds(ctx context.Context, clientID string) (int64, error) {
 	row := q.db.QueryRowContext(ctx, countLegalHolds, clientID)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const countSealed = `-- name: CountSealed :one
+SELECT COUNT(*) FROM entries WHERE client_id = $1 AND kind = 'report' AND published_at > 0
+`
+
+func (q *Queries) CountSealed(ctx context.Context, clientID string) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countSealed, clientID)
 	var count int64
 	err := row.Scan(&count)
 	return count, err
@@ -368,6 +407,15 @@ func (q *Queries) FindKeys(ctx context.Context, ref string) ([]Key, error) {
 	return items, nil
 }
 
+const forgetIdempotencyKeys = `-- name: ForgetIdempotencyKeys :exec
+DELETE FROM idempotency_keys WHERE at < $1
+`
+
+func (q *Queries) ForgetIdempotencyKeys(ctx context.Context, before int64) error {
+	_, err := q.db.ExecContext(ctx, forgetIdempotencyKeys, before)
+	return err
+}
+
 const forgetSources = `-- name: ForgetSources :execrows
 DELETE FROM sources WHERE at < $1
   AND NOT EXISTS (SELECT 1 FROM entries WHERE entries.id = sources.entry_id)
@@ -396,7 +444,7 @@ func (q *Queries) GetBan(ctx context.Context, address string) (Ban, error) {
 
 const getClient = `-- name: GetClient :one
 
-SELECT id, name, retention, disabled, ftp, declared, created_at FROM clients WHERE id = $1
+SELECT id, name, retention, disabled, ftp, quota_bytes, quota_files, declared, created_at FROM clients WHERE id = $1
 `
 
 // ## Clients
@@ -409,6 +457,8 @@ func (q *Queries) GetClient(ctx context.Context, id string) (Client, error) {
 		&i.Retention,
 		&i.Disabled,
 		&i.Ftp,
+		&i.QuotaBytes,
+		&i.QuotaFiles,
 		&i.Declared,
 		&i.CreatedAt,
 	)
@@ -443,6 +493,59 @@ func (q *Queries) GetEntry(ctx context.Context, id string) (Entry, error) {
 		&i.LegalHold,
 		&i.Replaces,
 		&i.Coverage,
+	)
+	return i, err
+}
+
+const getEntryByBlob = `-- name: GetEntryByBlob :one
+SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, replaces, coverage FROM entries WHERE blob = $1 AND blob <> ''
+`
+
+func (q *Queries) GetEntryByBlob(ctx context.Context, blob string) (Entry, error) {
+	row := q.db.QueryRowContext(ctx, getEntryByBlob, blob)
+	var i Entry
+	err := row.Scan(
+		&i.ID,
+		&i.ClientID,
+		&i.ParentID,
+		&i.Name,
+		&i.Kind,
+		&i.State,
+		&i.Size,
+		&i.Sha256,
+		&i.PlainSize,
+		&i.Blob,
+		&i.SealedTo,
+		&i.ReceivedAt,
+		&i.PublishedAt,
+		&i.ModifiedAt,
+		&i.ExpiresAt,
+		&i.CollectedAt,
+		&i.RemovedAt,
+		&i.LegalHold,
+		&i.Replaces,
+		&i.Coverage,
+	)
+	return i, err
+}
+
+const getIdempotencyKey = `-- name: GetIdempotencyKey :one
+SELECT producer, key, content, at FROM idempotency_keys WHERE producer = $1 AND key = $2
+`
+
+type GetIdempotencyKeyParams struct {
+	Producer string
+	Key      string
+}
+
+func (q *Queries) GetIdempotencyKey(ctx context.Context, arg GetIdempotencyKeyParams) (IdempotencyKey, error) {
+	row := q.db.QueryRowContext(ctx, getIdempotencyKey, arg.Producer, arg.Key)
+	var i IdempotencyKey
+	err := row.Scan(
+		&i.Producer,
+		&i.Key,
+		&i.Content,
+		&i.At,
 	)
 	return i, err
 }
@@ -533,6 +636,46 @@ func (q *Queries) GetPassword(ctx context.Context, clientID string) (Password, e
 	return i, err
 }
 
+const getProducer = `-- name: GetProducer :one
+
+SELECT name, secret, clients, added_at, expires_at, revoked_at, last_used_at FROM producers WHERE name = $1
+`
+
+// ## Producers
+func (q *Queries) GetProducer(ctx context.Context, name string) (Producer, error) {
+	row := q.db.QueryRowContext(ctx, getProducer, name)
+	var i Producer
+	err := row.Scan(
+		&i.Name,
+		&i.Secret,
+		&i.Clients,
+		&i.AddedAt,
+		&i.ExpiresAt,
+		&i.RevokedAt,
+		&i.LastUsedAt,
+	)
+	return i, err
+}
+
+const getProducerBySecret = `-- name: GetProducerBySecret :one
+SELECT name, secret, clients, added_at, expires_at, revoked_at, last_used_at FROM producers WHERE secret = $1 AND secret <> ''
+`
+
+func (q *Queries) GetProducerBySecret(ctx context.Context, secret string) (Producer, error) {
+	row := q.db.QueryRowContext(ctx, getProducerBySecret, secret)
+	var i Producer
+	err := row.Scan(
+		&i.Name,
+		&i.Secret,
+		&i.Clients,
+		&i.AddedAt,
+		&i.ExpiresAt,
+		&i.RevokedAt,
+		&i.LastUsedAt,
+	)
+	return i, err
+}
+
 const getSource = `-- name: GetSource :one
 SELECT client_id, source, entry_id, at FROM sources WHERE client_id = $1 AND source = $2
 `
@@ -551,6 +694,22 @@ func (q *Queries) GetSource(ctx context.Context, arg GetSourceParams) (Source, e
 		&i.EntryID,
 		&i.At,
 	)
+	return i, err
+}
+
+const getUsage = `-- name: GetUsage :one
+SELECT files, bytes FROM client_usage WHERE client_id = $1
+`
+
+type GetUsageRow struct {
+	Files int64
+	Bytes int64
+}
+
+func (q *Queries) GetUsage(ctx context.Context, clientID string) (GetUsageRow, error) {
+	row := q.db.QueryRowContext(ctx, getUsage, clientID)
+	var i GetUsageRow
+	err := row.Scan(&i.Files, &i.Bytes)
 	return i, err
 }
 
@@ -617,18 +776,20 @@ func (q *Queries) InsertAudit(ctx context.Context, arg InsertAuditParams) error 
 }
 
 const insertClient = `-- name: InsertClient :exec
-INSERT INTO clients (id, name, retention, disabled, ftp, declared, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+INSERT INTO clients (id, name, retention, disabled, ftp, quota_bytes, quota_files, declared, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 `
 
 type InsertClientParams struct {
-	ID        string
-	Name      string
-	Retention int64
-	Disabled  int64
-	Ftp       string
-	Declared  string
-	CreatedAt int64
+	ID         string
+	Name       string
+	Retention  int64
+	Disabled   int64
+	Ftp        string
+	QuotaBytes int64
+	QuotaFiles int64
+	Declared   string
+	CreatedAt  int64
 }
 
 func (q *Queries) InsertClient(ctx context.Context, arg InsertClientParams) error {
@@ -638,6 +799,8 @@ func (q *Queries) InsertClient(ctx context.Context, arg InsertClientParams) erro
 		arg.Retention,
 		arg.Disabled,
 		arg.Ftp,
+		arg.QuotaBytes,
+		arg.QuotaFiles,
 		arg.Declared,
 		arg.CreatedAt,
 	)
@@ -708,6 +871,31 @@ type InsertGarbageParams struct {
 func (q *Queries) InsertGarbage(ctx context.Context, arg InsertGarbageParams) error {
 	_, err := q.db.ExecContext(ctx, insertGarbage, arg.Blob, arg.Since)
 	return err
+}
+
+const insertIdempotencyKey = `-- name: InsertIdempotencyKey :execrows
+INSERT INTO idempotency_keys (producer, key, content, at) VALUES ($1, $2, $3, $4)
+ON CONFLICT (producer, key) DO NOTHING
+`
+
+type InsertIdempotencyKeyParams struct {
+	Producer string
+	Key      string
+	Content  string
+	At       int64
+}
+
+func (q *Queries) InsertIdempotencyKey(ctx context.Context, arg InsertIdempotencyKeyParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, insertIdempotencyKey,
+		arg.Producer,
+		arg.Key,
+		arg.Content,
+		arg.At,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 const insertKey = `-- name: InsertKey :exec
@@ -1185,7 +1373,7 @@ func (q *Queries) ListClientPartials(ctx context.Context, clientID string) ([]Pa
 }
 
 const listClients = `-- name: ListClients :many
-SELECT id, name, retention, disabled, ftp, declared, created_at FROM clients WHERE id > $1 ORDER BY id LIMIT CAST($2 AS BIGINT)
+SELECT id, name, retention, disabled, ftp, quota_bytes, quota_files, declared, created_at FROM clients WHERE id > $1 ORDER BY id LIMIT CAST($2 AS BIGINT)
 `
 
 type ListClientsParams struct {
@@ -1208,6 +1396,8 @@ func (q *Queries) ListClients(ctx context.Context, arg ListClientsParams) ([]Cli
 			&i.Retention,
 			&i.Disabled,
 			&i.Ftp,
+			&i.QuotaBytes,
+			&i.QuotaFiles,
 			&i.Declared,
 			&i.CreatedAt,
 		); err != nil {
@@ -1225,7 +1415,7 @@ func (q *Queries) ListClients(ctx context.Context, arg ListClientsParams) ([]Cli
 }
 
 const listDeclaredClients = `-- name: ListDeclaredClients :many
-SELECT id, name, retention, disabled, ftp, declared, created_at FROM clients WHERE declared <> '' ORDER BY id
+SELECT id, name, retention, disabled, ftp, quota_bytes, quota_files, declared, created_at FROM clients WHERE declared <> '' ORDER BY id
 `
 
 func (q *Queries) ListDeclaredClients(ctx context.Context) ([]Client, error) {
@@ -1243,6 +1433,8 @@ func (q *Queries) ListDeclaredClients(ctx context.Context) ([]Client, error) {
 			&i.Retention,
 			&i.Disabled,
 			&i.Ftp,
+			&i.QuotaBytes,
+			&i.QuotaFiles,
 			&i.Declared,
 			&i.CreatedAt,
 		); err != nil {
@@ -1333,6 +1525,65 @@ func (q *Queries) ListDueAfter(ctx context.Context, arg ListDueAfterParams) ([]E
 		arg.IDAfter,
 		arg.N,
 	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Entry
+	for rows.Next() {
+		var i Entry
+		if err := rows.Scan(
+			&i.ID,
+			&i.ClientID,
+			&i.ParentID,
+			&i.Name,
+			&i.Kind,
+			&i.State,
+			&i.Size,
+			&i.Sha256,
+			&i.PlainSize,
+			&i.Blob,
+			&i.SealedTo,
+			&i.ReceivedAt,
+			&i.PublishedAt,
+			&i.ModifiedAt,
+			&i.ExpiresAt,
+			&i.CollectedAt,
+			&i.RemovedAt,
+			&i.LegalHold,
+			&i.Replaces,
+			&i.Coverage,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listFilesFrom = `-- name: ListFilesFrom :many
+
+SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, replaces, coverage FROM entries
+WHERE id > $1 AND kind <> 'folder' AND (CAST($2 AS TEXT) = '' OR client_id = $2)
+ORDER BY id LIMIT CAST($3 AS BIGINT)
+`
+
+type ListFilesFromParams struct {
+	After    string
+	ClientID string
+	N        int64
+}
+
+// ## Checks and copies of the whole
+// In the order of ids, after the cursor.
+func (q *Queries) ListFilesFrom(ctx context.Context, arg ListFilesFromParams) ([]Entry, error) {
+	rows, err := q.db.QueryContext(ctx, listFilesFrom, arg.After, arg.ClientID, arg.N)
 	if err != nil {
 		return nil, err
 	}
@@ -1565,6 +1816,47 @@ func (q *Queries) ListNetworks(ctx context.Context, clientID string) ([]string, 
 	return items, nil
 }
 
+const listPartialsFrom = `-- name: ListPartialsFrom :many
+SELECT client_id, name, blob, size, at FROM partials WHERE blob > $1 AND (CAST($2 AS TEXT) = '' OR client_id = $2)
+ORDER BY blob LIMIT CAST($3 AS BIGINT)
+`
+
+type ListPartialsFromParams struct {
+	After    string
+	ClientID string
+	N        int64
+}
+
+// In the order of blobs, after the cursor.
+func (q *Queries) ListPartialsFrom(ctx context.Context, arg ListPartialsFromParams) ([]Partial, error) {
+	rows, err := q.db.QueryContext(ctx, listPartialsFrom, arg.After, arg.ClientID, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Partial
+	for rows.Next() {
+		var i Partial
+		if err := rows.Scan(
+			&i.ClientID,
+			&i.Name,
+			&i.Blob,
+			&i.Size,
+			&i.At,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listPasswords = `-- name: ListPasswords :many
 SELECT client_id, hash, set_at, expires_at, last_used_at FROM passwords WHERE client_id > $1 ORDER BY client_id LIMIT CAST($2 AS BIGINT)
 `
@@ -1588,6 +1880,46 @@ func (q *Queries) ListPasswords(ctx context.Context, arg ListPasswordsParams) ([
 			&i.Hash,
 			&i.SetAt,
 			&i.ExpiresAt,
+			&i.LastUsedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listProducers = `-- name: ListProducers :many
+SELECT name, secret, clients, added_at, expires_at, revoked_at, last_used_at FROM producers WHERE name > $1 ORDER BY name LIMIT CAST($2 AS BIGINT)
+`
+
+type ListProducersParams struct {
+	After string
+	N     int64
+}
+
+func (q *Queries) ListProducers(ctx context.Context, arg ListProducersParams) ([]Producer, error) {
+	rows, err := q.db.QueryContext(ctx, listProducers, arg.After, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Producer
+	for rows.Next() {
+		var i Producer
+		if err := rows.Scan(
+			&i.Name,
+			&i.Secret,
+			&i.Clients,
+			&i.AddedAt,
+			&i.ExpiresAt,
+			&i.RevokedAt,
 			&i.LastUsedAt,
 		); err != nil {
 			return nil, err
@@ -1668,6 +2000,71 @@ func (q *Queries) ListReports(ctx context.Context, arg ListReportsParams) ([]Ent
 		arg.State,
 		arg.ReceivedBefore,
 		arg.IDBefore,
+		arg.N,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Entry
+	for rows.Next() {
+		var i Entry
+		if err := rows.Scan(
+			&i.ID,
+			&i.ClientID,
+			&i.ParentID,
+			&i.Name,
+			&i.Kind,
+			&i.State,
+			&i.Size,
+			&i.Sha256,
+			&i.PlainSize,
+			&i.Blob,
+			&i.SealedTo,
+			&i.ReceivedAt,
+			&i.PublishedAt,
+			&i.ModifiedAt,
+			&i.ExpiresAt,
+			&i.CollectedAt,
+			&i.RemovedAt,
+			&i.LegalHold,
+			&i.Replaces,
+			&i.Coverage,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listSealed = `-- name: ListSealed :many
+
+SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, replaces, coverage FROM entries WHERE client_id = $1 AND kind = 'report' AND published_at > 0
+  AND (received_at > $2 OR (received_at = $2 AND id > $3))
+ORDER BY received_at, id LIMIT CAST($4 AS BIGINT)
+`
+
+type ListSealedParams struct {
+	ClientID      string
+	ReceivedAfter int64
+	IDAfter       string
+	N             int64
+}
+
+// ## Resealing
+// What was published to a client, in the order of arrival, after the cursor (received_at, id).
+func (q *Queries) ListSealed(ctx context.Context, arg ListSealedParams) ([]Entry, error) {
+	rows, err := q.db.QueryContext(ctx, listSealed,
+		arg.ClientID,
+		arg.ReceivedAfter,
+		arg.IDAfter,
 		arg.N,
 	)
 	if err != nil {
@@ -1894,6 +2291,32 @@ func (q *Queries) PutPassword(ctx context.Context, arg PutPasswordParams) error 
 	return err
 }
 
+const putProducer = `-- name: PutProducer :exec
+INSERT INTO producers (name, secret, clients, added_at, expires_at, revoked_at, last_used_at)
+VALUES ($1, $2, $3, $4, $5, 0, 0)
+ON CONFLICT (name) DO UPDATE SET secret = excluded.secret, clients = excluded.clients, added_at = excluded.added_at,
+    expires_at = excluded.expires_at, revoked_at = 0, last_used_at = 0
+`
+
+type PutProducerParams struct {
+	Name      string
+	Secret    string
+	Clients   string
+	AddedAt   int64
+	ExpiresAt int64
+}
+
+func (q *Queries) PutProducer(ctx context.Context, arg PutProducerParams) error {
+	_, err := q.db.ExecContext(ctx, putProducer,
+		arg.Name,
+		arg.Secret,
+		arg.Clients,
+		arg.AddedAt,
+		arg.ExpiresAt,
+	)
+	return err
+}
+
 const releaseEntry = `-- name: ReleaseEntry :exec
 UPDATE entries SET state = 'published', parent_id = $1, name = $2, size = $3, sha256 = $4, blob = $5,
     sealed_to = $6, published_at = $7, expires_at = $8
@@ -1938,6 +2361,32 @@ type RemoveEntryParams struct {
 
 func (q *Queries) RemoveEntry(ctx context.Context, arg RemoveEntryParams) error {
 	_, err := q.db.ExecContext(ctx, removeEntry, arg.RemovedAt, arg.ID)
+	return err
+}
+
+const resealEntry = `-- name: ResealEntry :exec
+UPDATE entries SET state = $1, size = $2, sha256 = $3, blob = $4, sealed_to = $5, collected_at = 0, coverage = ''
+WHERE id = $6
+`
+
+type ResealEntryParams struct {
+	State    string
+	Size     int64
+	Sha256   string
+	Blob     string
+	SealedTo string
+	ID       string
+}
+
+func (q *Queries) ResealEntry(ctx context.Context, arg ResealEntryParams) error {
+	_, err := q.db.ExecContext(ctx, resealEntry,
+		arg.State,
+		arg.Size,
+		arg.Sha256,
+		arg.Blob,
+		arg.SealedTo,
+		arg.ID,
+	)
 	return err
 }
 
@@ -1988,6 +2437,20 @@ type RevokeKeyParams struct {
 
 func (q *Queries) RevokeKey(ctx context.Context, arg RevokeKeyParams) error {
 	_, err := q.db.ExecContext(ctx, revokeKey, arg.RevokedAt, arg.RevokedReason, arg.ID)
+	return err
+}
+
+const revokeProducer = `-- name: RevokeProducer :exec
+UPDATE producers SET revoked_at = $1 WHERE name = $2
+`
+
+type RevokeProducerParams struct {
+	RevokedAt int64
+	Name      string
+}
+
+func (q *Queries) RevokeProducer(ctx context.Context, arg RevokeProducerParams) error {
+	_, err := q.db.ExecContext(ctx, revokeProducer, arg.RevokedAt, arg.Name)
 	return err
 }
 
@@ -2100,6 +2563,39 @@ func (q *Queries) SetReceiptDigests(ctx context.Context, arg SetReceiptDigestsPa
 	return err
 }
 
+const setUsage = `-- name: SetUsage :exec
+INSERT INTO client_usage (client_id, files, bytes) VALUES ($1, $2, $3)
+ON CONFLICT (client_id) DO UPDATE SET files = excluded.files, bytes = excluded.bytes
+`
+
+type SetUsageParams struct {
+	ClientID string
+	Files    int64
+	Bytes    int64
+}
+
+func (q *Queries) SetUsage(ctx context.Context, arg SetUsageParams) error {
+	_, err := q.db.ExecContext(ctx, setUsage, arg.ClientID, arg.Files, arg.Bytes)
+	return err
+}
+
+const totalFiles = `-- name: TotalFiles :one
+SELECT COUNT(*) AS files, CAST(COALESCE(SUM(size), 0) AS BIGINT) AS bytes FROM entries
+WHERE kind <> 'folder' AND (CAST($1 AS TEXT) = '' OR client_id = $1)
+`
+
+type TotalFilesRow struct {
+	Files int64
+	Bytes int64
+}
+
+func (q *Queries) TotalFiles(ctx context.Context, clientID string) (TotalFilesRow, error) {
+	row := q.db.QueryRowContext(ctx, totalFiles, clientID)
+	var i TotalFilesRow
+	err := row.Scan(&i.Files, &i.Bytes)
+	return i, err
+}
+
 const touchKey = `-- name: TouchKey :exec
 UPDATE keys SET last_used_at = $1 WHERE id = $2
 `
@@ -2128,18 +2624,35 @@ func (q *Queries) TouchPassword(ctx context.Context, arg TouchPasswordParams) er
 	return err
 }
 
+const touchProducer = `-- name: TouchProducer :exec
+UPDATE producers SET last_used_at = $1 WHERE name = $2
+`
+
+type TouchProducerParams struct {
+	LastUsedAt int64
+	Name       string
+}
+
+func (q *Queries) TouchProducer(ctx context.Context, arg TouchProducerParams) error {
+	_, err := q.db.ExecContext(ctx, touchProducer, arg.LastUsedAt, arg.Name)
+	return err
+}
+
 const updateClient = `-- name: UpdateClient :exec
-UPDATE clients SET name = $1, retention = $2, disabled = $3, ftp = $4, declared = $5
-WHERE id = $6
+UPDATE clients SET name = $1, retention = $2, disabled = $3, ftp = $4,
+    quota_bytes = $5, quota_files = $6, declared = $7
+WHERE id = $8
 `
 
 type UpdateClientParams struct {
-	Name      string
-	Retention int64
-	Disabled  int64
-	Ftp       string
-	Declared  string
-	ID        string
+	Name       string
+	Retention  int64
+	Disabled   int64
+	Ftp        string
+	QuotaBytes int64
+	QuotaFiles int64
+	Declared   string
+	ID         string
 }
 
 func (q *Queries) UpdateClient(ctx context.Context, arg UpdateClientParams) error {
@@ -2148,6 +2661,8 @@ func (q *Queries) UpdateClient(ctx context.Context, arg UpdateClientParams) erro
 		arg.Retention,
 		arg.Disabled,
 		arg.Ftp,
+		arg.QuotaBytes,
+		arg.QuotaFiles,
 		arg.Declared,
 		arg.ID,
 	)
