@@ -13,6 +13,13 @@
 // is a certificate. Releasing replaces only the session-key packets at the
 // front of the sealed file; the body is copied as it is, and never opened.
 //
+// For a client that lost its key, [Publisher.Reseal] readdresses what was published
+// to it in the same way, with a private key that opens it: the escrow's, as a rule.
+//
+// What goes beyond the client's quota is refused: before the sealing where that is
+// clear by then, as soon as the sealed bytes pass it, and again in the transaction
+// that publishes. Held reports count, and their release is never refused.
+//
 // Delivering the same client, name and content again changes nothing and is
 // answered with the first delivery's report.
 package publish

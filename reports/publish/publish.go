@@ -70,6 +70,8 @@ type Delivery struct {
 	// Replace hides an earlier file of the name, instead of taking a version of
 	// the name. Again publishes although the same was delivered before.
 	Replace, Again bool
+	// OverQuota publishes although the client's quota is used up, which is audited.
+	OverQuota bool
 	// Actor is who hands it in, for the record.
 	Actor string
 }
@@ -86,6 +88,11 @@ type Outcome struct {
 // Publish seals r for the client and publishes it. When it returns nil the
 // report is durable. When it returns an error there is no trace of the report,
 // except for one that is [database.ErrUnknownOutcome].
+//
+// What the client has no quota for is refused with a [*reports.QuotaError], as
+// soon as that is known, and at the last when it would be published. The stream
+// is still read to its end, because what was published before is known again
+// however full the folder is by now.
 func (p *Publisher) Publish(ctx context.Context, d Delivery, r io.Reader) (Outcome, error) {
 	// A name with folders, or none, is no report's.
 	if _, err := reports.ParseSegment(d.Name.String()); err != nil {
@@ -103,14 +110,20 @@ func (p *Publisher) Publish(ctx context.Context, d Delivery, r io.Reader) (Outco
 	if err != nil {
 		return Outcome{}, err
 	}
-	sealed, err := p.seal(ctx, d, recipients, r)
+	source := p.source(d)
+	r = io.TeeReader(r, source)
+	room, err := p.room(ctx, d, name, held != nil)
 	if err != nil {
-		return Outcome{}, err
+		return p.knownOr(ctx, d, r, source, err)
+	}
+	sealed, err := p.seal(ctx, d, recipients, r, room)
+	if err != nil {
+		return p.knownOr(ctx, d, r, source, err)
 	}
 	report, known, err := p.Catalog.Publish(ctx, catalog.Publication{
 		Client: d.Client, Name: name, Blob: sealed.blob, Size: sealed.size, SHA256: sealed.sha256, PlainSize: sealed.plainSize,
-		SealedTo: names(recipients), Modified: d.Modified, Retention: p.retention(client), Source: sealed.source,
-		Held: held != nil, Replace: d.Replace, Again: d.Again, Actor: d.Actor,
+		SealedTo: names(recipients), Modified: d.Modified, Retention: p.retention(client), Source: hex.EncodeToString(source.Sum(nil)),
+		Held: held != nil, Replace: d.Replace, Again: d.Again, OverQuota: d.OverQuota, Actor: d.Actor,
 	})
 	if err != nil {
 		p.drop(sealed.blob, err)
@@ -155,11 +168,11 @@ func (p *Publisher) retention(c keys.Client) time.Duration {
 
 // sealed is a report that is durable and that nobody knows of.
 type sealed struct {
-	blob, sha256, source string
-	size, plainSize      int64
+	blob, sha256    string
+	size, plainSize int64
 }
 
-func (p *Publisher) seal(ctx context.Context, d Delivery, to []pgp.Certificate, r io.Reader) (s sealed, err error) {
+func (p *Publisher) seal(ctx context.Context, d Delivery, to []pgp.Certificate, r io.Reader, room catalog.Room) (s sealed, err error) {
 	if err := p.Blobs.Spare(); err != nil {
 		return s, err
 	}
@@ -179,12 +192,11 @@ func (p *Publisher) seal(ctx context.Context, d Delivery, to []pgp.Certificate, 
 	if p.Sign {
 		options.Signer = &p.Own.Signing
 	}
-	sealer, err := pgp.NewWriter(io.MultiWriter(w, out), options)
+	sealer, err := pgp.NewWriter(io.MultiWriter(&roomWriter{w, room}, out), options)
 	if err != nil {
 		return s, err
 	}
-	source := p.source(d)
-	n, err := p.copy(ctx, sealer, io.TeeReader(r, source))
+	n, err := p.copy(ctx, sealer, r)
 	if err != nil {
 		return s, err // the sealer is given up unclosed: what it wrote is no message
 	}
@@ -194,10 +206,7 @@ func (p *Publisher) seal(ctx context.Context, d Delivery, to []pgp.Certificate, 
 	if err := w.Commit(); err != nil {
 		return s, err
 	}
-	return sealed{
-		blob: w.ID(), sha256: hex.EncodeToString(out.Sum(nil)), source: hex.EncodeToString(source.Sum(nil)),
-		size: w.Size(), plainSize: n,
-	}, nil
+	return sealed{blob: w.ID(), sha256: hex.EncodeToString(out.Sum(nil)), size: w.Size(), plainSize: n}, nil
 }
 
 // source begins the keyed hash that stands for a delivery: over the client and
