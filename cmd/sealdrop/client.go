@@ -24,7 +24,7 @@ that it logs in with. It may connect only from the networks on its allow list.
 Clients can be declared in the configuration, too; what is declared there can only
 be changed there.`,
 		a.clientAdd(), a.clientApply(), a.clientList(), a.clientShow(), a.clientSet(),
-		a.clientDisable(true), a.clientDisable(false), a.clientRemove(), a.clientExport())
+		a.clientDisable(true), a.clientDisable(false), a.clientRemove(), a.clientExport(), a.clientRecount())
 }
 
 // withGateway opens the data folder around fn.
@@ -46,6 +46,7 @@ func (a *app) withGateway(fn func(ctx context.Context, g *gateway, args []string
 func (a *app) clientAdd() *cobra.Command {
 	var name, retention, ftp string
 	var allow []string
+	var quota quotaFlags
 	cmd := &cobra.Command{
 		Use: "add ID --allow CIDR[,CIDR]", Short: "add a client",
 		Example: `  sealdrop client add acme --name "Acme Capital" --allow 203.0.113.0/24,2001:db8::/48`,
@@ -55,6 +56,7 @@ func (a *app) clientAdd() *cobra.Command {
 	cmd.Flags().StringSliceVar(&allow, "allow", nil, "networks or addresses that it may connect from")
 	cmd.Flags().StringVar(&retention, "retention", "", "how long its reports are kept, such as 30d (default: the gateway's)")
 	ftpFlag(cmd, &ftp, " (default: tls)")
+	quota.define(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		id, err := clientArg(cmd, args[0])
 		if err != nil {
@@ -81,6 +83,11 @@ func (a *app) clientAdd() *cobra.Command {
 				return err
 			}
 		}
+		var limits keys.Change
+		if err := quota.change(cmd, &limits); err != nil {
+			return err
+		}
+		c.Quota = quotaOf(limits)
 		return a.withGateway(func(ctx context.Context, g *gateway, _ []string) error {
 			if err := g.register.AddClient(ctx, actor(), c); err != nil {
 				return err
@@ -98,12 +105,14 @@ func (a *app) clientAdd() *cobra.Command {
 func (a *app) clientSet() *cobra.Command {
 	var name, retention, ftp string
 	var allow, add, remove []string
+	var quota quotaFlags
 	cmd := &cobra.Command{
-		Use: "set ID", Short: "change a client's name, addresses, retention or FTP",
+		Use: "set ID", Short: "change a client's name, addresses, retention, quota or FTP",
 		Long: `Changes only what is named. A removed address ends the sessions that come from it
 within two seconds, and so do the FTP sessions that --ftp no longer allows. A new
-retention holds for what is published from now on.`,
-		Example: "  sealdrop client set acme --allow-add 198.51.100.7\n  sealdrop client set acme --retention 30d",
+retention holds for what is published from now on. A quota that is below what the
+client has refuses what is new, and touches nothing that is there.`,
+		Example: "  sealdrop client set acme --allow-add 198.51.100.7\n  sealdrop client set acme --retention 30d\n  sealdrop client set acme --quota 10GiB --quota-files 10000",
 		Args:    arguments("ID"),
 	}
 	cmd.Flags().StringVar(&name, "name", "", "the client's name")
@@ -112,7 +121,8 @@ retention holds for what is published from now on.`,
 	cmd.Flags().StringSliceVar(&remove, "allow-remove", nil, "networks or addresses to take away")
 	cmd.Flags().StringVar(&retention, "retention", "", "how long its reports are kept; 0 for the gateway's own time")
 	ftpFlag(cmd, &ftp, "")
-	cmd.MarkFlagsOneRequired("name", "allow", "allow-add", "allow-remove", "retention", "ftp")
+	quota.define(cmd)
+	cmd.MarkFlagsOneRequired("name", "allow", "allow-add", "allow-remove", "retention", "ftp", "quota", "quota-files")
 	cmd.MarkFlagsMutuallyExclusive("allow", "allow-add")
 	cmd.MarkFlagsMutuallyExclusive("allow", "allow-remove")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -124,11 +134,12 @@ retention holds for what is published from now on.`,
 		if err != nil {
 			return err
 		}
-		var lists [3][]netip.Prefix
-		for i, list := range [][]string{allow, add, remove} {
-			if lists[i], err = prefixArgs(cmd, []string{"allow", "allow-add", "allow-remove"}[i], list); err != nil {
-				return err
-			}
+		if err := quota.change(cmd, &change); err != nil {
+			return err
+		}
+		lists, err := networkLists(cmd, allow, add, remove)
+		if err != nil {
+			return err
 		}
 		return a.withGateway(func(ctx context.Context, g *gateway, _ []string) error {
 			before, err := g.register.Client(ctx, id)
@@ -152,6 +163,16 @@ retention holds for what is published from now on.`,
 		})(cmd, args)
 	}
 	return a.outputFlag(cmd)
+}
+
+// networkLists are the networks of --allow, --allow-add and --allow-remove.
+func networkLists(cmd *cobra.Command, allow, add, remove []string) (lists [3][]netip.Prefix, err error) {
+	for i, list := range [][]string{allow, add, remove} {
+		if lists[i], err = prefixArgs(cmd, []string{"allow", "allow-add", "allow-remove"}[i], list); err != nil {
+			return lists, err
+		}
+	}
+	return lists, nil
 }
 
 // changeFlags is the change that --name, --retention and --ftp ask for, if they are
@@ -257,6 +278,7 @@ type clientView struct {
 	Retention string            `json:"retention,omitempty"`
 	Disabled  bool              `json:"disabled"`
 	FTP       keys.FTPMode      `json:"ftp"`
+	Quota     *quotaView        `json:"quota,omitempty"`
 	Created   time.Time         `json:"created"`
 	Declared  map[string]string `json:"declared,omitempty"`
 	Keys      []keyView         `json:"keys,omitempty"`
@@ -283,17 +305,20 @@ func (a *app) clientList() *cobra.Command {
 	}
 	cmd.RunE = a.withGateway(func(ctx context.Context, g *gateway, _ []string) error {
 		list := []clientView{}
+		var failed error
 		err := g.register.Clients(ctx, func(c keys.Client) bool {
-			list = append(list, viewClient(c))
-			return true
+			v := viewClient(c)
+			failed = v.addUsage(ctx, g, c)
+			list = append(list, v)
+			return failed == nil
 		})
-		if err != nil {
+		if err := errors.Join(err, failed); err != nil {
 			return err
 		}
 		return a.show(list, func(w io.Writer) {
-			row(w, "ID", "NAME", "STATE", "RETENTION", "FTP", "ALLOW")
+			row(w, "ID", "NAME", "STATE", "RETENTION", "FTP", "FILES", "USED", "ALLOW")
 			for _, v := range list {
-				row(w, v.ID, v.Name, enabled(v.Disabled), v.Retention, v.FTP, networks(v.Allow))
+				row(w, v.ID, v.Name, enabled(v.Disabled), v.Retention, v.FTP, v.Quota.fileText(*v.Files), v.Quota.byteText(*v.Bytes), networks(v.Allow))
 			}
 		})
 	})
@@ -342,11 +367,9 @@ func (a *app) showClient(ctx context.Context, g *gateway, c keys.Client) error {
 		view := viewPassword(p)
 		v.Password = &view
 	}
-	files, bytes, err := g.catalog.Usage(ctx, c.ID)
-	if err != nil {
+	if err := v.addUsage(ctx, g, c); err != nil {
 		return err
 	}
-	v.Files, v.Bytes = &files, &bytes
 	return a.show(v, func(w io.Writer) {
 		retention := v.Retention
 		if retention == "" {
@@ -359,7 +382,8 @@ func (a *app) showClient(ctx context.Context, g *gateway, c keys.Client) error {
 		row(w, "retention", retention+place(c, keys.FieldRetention))
 		row(w, "ftp", string(v.FTP)+place(c, keys.FieldFTP))
 		row(w, "created", stamp(v.Created))
-		row(w, "folder", fmt.Sprintf("%d files, %s", files, size(bytes)))
+		row(w, "folder", fmt.Sprintf("%s files, %s", v.Quota.fileText(*v.Files), v.Quota.byteText(*v.Bytes)))
+		row(w, "quota", v.Quota.quotaText(c))
 		for _, k := range v.Keys {
 			row(w, string(k.Kind)+" key", fmt.Sprintf("%s %s, %s", k.Fingerprint, k.Algorithm, k.State))
 		}
@@ -462,71 +486,6 @@ func removeReports(ctx context.Context, g *gateway, id reports.ClientID) error {
 		err = errors.Join(err, undo)
 	}
 	return err
-}
-
-func (a *app) clientExport() *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "export [ID…]", Short: "write clients as YAML that `client apply` reads",
-		Long:    "Writes clients, all of them or those named, in the form that `sealdrop client apply`\nand the configuration's clients_from read. Keys and\npasswords are not part of it.",
-		Example: "  sealdrop client export >clients.yaml\n  sealdrop client export acme",
-		Args:    cobra.ArbitraryArgs,
-	}
-	cmd.RunE = a.withGateway(func(ctx context.Context, g *gateway, args []string) error {
-		wanted := map[string]bool{}
-		for _, arg := range args {
-			id, err := clientArg(cmd, arg)
-			if err != nil {
-				return err
-			}
-			if _, err := g.register.Client(ctx, id); err != nil {
-				return err
-			}
-			wanted[id.String()] = true
-		}
-		list := []exportedClient{}
-		err := g.register.Clients(ctx, func(c keys.Client) bool {
-			if len(wanted) == 0 || wanted[c.ID.String()] {
-				list = append(list, exportClient(c))
-			}
-			return true
-		})
-		if err != nil {
-			return err
-		}
-		out := struct {
-			Clients []exportedClient `json:"clients" yaml:"clients"`
-		}{list}
-		if a.format == "json" {
-			return a.show(out, nil) // JSON is YAML, too
-		}
-		return writeYAML(a.out, out)
-	})
-	a.outputFlag(cmd)
-	cmd.Flags().Lookup("output").Usage = "output `format`: table (which is YAML here) or json; `client apply` reads both"
-	return cmd
-}
-
-type exportedClient struct {
-	ID        string   `json:"id" yaml:"id"`
-	Name      string   `json:"name" yaml:"name"`
-	Allow     []string `json:"allow" yaml:"allow,flow"`
-	Retention string   `json:"retention,omitempty" yaml:"retention,omitempty"`
-	Disabled  bool     `json:"disabled,omitempty" yaml:"disabled,omitempty"`
-	FTP       string   `json:"ftp,omitempty" yaml:"ftp,omitempty"` // where it is not what holds anyhow
-}
-
-func exportClient(c keys.Client) exportedClient {
-	e := exportedClient{ID: c.ID.String(), Name: c.Name, Allow: []string{}, Disabled: c.Disabled}
-	for _, p := range c.Allow {
-		e.Allow = append(e.Allow, p.String())
-	}
-	if c.FTP != keys.FTPTLS {
-		e.FTP = string(c.FTP)
-	}
-	if c.Retention > 0 {
-		e.Retention = config.Duration(c.Retention).String()
-	}
-	return e
 }
 
 func clientArg(cmd *cobra.Command, s string) (reports.ClientID, error) {

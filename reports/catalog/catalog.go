@@ -16,8 +16,9 @@ import (
 // Catalog reads and changes the folders of all clients. It is safe for
 // concurrent use.
 type Catalog struct {
-	db  *database.DB
-	now func() time.Time
+	db    *database.DB
+	now   func() time.Time
+	quota reports.Quota // of clients with none of their own
 }
 
 // New returns the catalog that is kept in db.

@@ -15,6 +15,24 @@
 // [Catalog.Undigested] lists it until [Catalog.SetDigest] has completed it. The
 // digest gets an audit record of its own.
 //
+// # Quota
+//
+// A client's quota ([reports.Quota]; its own, or the one of [Catalog.WithQuota]) is
+// looked at in the transaction that publishes, after everything else in it: what
+// makes a client have more than its quota is taken back, whoever else delivers at
+// the same time. So an overwrite counts by the difference. What has been taken in is
+// never refused later: the release of a held report, a restored or a renamed file
+// pass whatever the quota.
+//
+// What counts are reports and uploads that are held, published or collected. What
+// was removed or overwritten doesn't, though it is still stored: to its client it is
+// gone, and who makes room must have room. How much that is in all is bounded by the
+// disk's reserve (reports/blob's Spare) and by retention. Interrupted uploads don't
+// count, but are kept only as far as there is room for them.
+//
+// The sum is kept in the table client_usage, by the transactions that change it;
+// [Catalog.CheckUsage] counts anew.
+//
 // # Names
 //
 // A [reports.Name] is resolved segment by segment, each an indexed look-up. A

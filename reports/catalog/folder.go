@@ -31,37 +31,46 @@ type Upload struct {
 }
 
 // Upload makes an upload visible. A file that has the name already is hidden in
-// the same transaction, and an interrupted upload of that name is let go.
+// the same transaction, and an interrupted upload of that name is let go. What
+// the client has no quota for is refused with a [*reports.QuotaError].
 func (c *Catalog) Upload(ctx context.Context, u Upload) error {
 	return c.write(ctx, func(tx *database.Tx) error {
-		parent, err := folderID(tx.Context(), tx.Queries, u.Client, u.Name.Dir())
-		if err != nil {
-			return err
-		}
-		if err := c.clear(tx, u.Actor, u.Client, parent, u.Name, u.Exclusive, "overwritten"); err != nil {
-			return err
-		}
-		if err := c.dropPartial(tx, u.Client, u.Name, u.Blob); err != nil {
-			return err
-		}
-		if err := c.claim(tx, u.Blob); err != nil {
-			return err
-		}
-		id, now := id.New(), c.now().UTC()
-		err = tx.InsertEntry(tx.Context(), query.InsertEntryParams{
-			ID: id, ClientID: u.Client.String(), ParentID: parent, Name: u.Name.Base(),
-			Kind: string(reports.KindUpload), State: string(reports.Published),
-			Size: u.Size, Sha256: u.SHA256, PlainSize: -1, Blob: u.Blob,
-			ReceivedAt: database.Micros(now), PublishedAt: database.Micros(now),
-			ModifiedAt: database.Micros(u.Modified), ExpiresAt: database.Micros(now.Add(u.Retention)),
-		})
-		if err != nil {
-			return fmt.Errorf("storing %s: %w", u.Name, err)
-		}
-		return audit.Append(tx, now, audit.Entry{
-			Event: "file.uploaded", Actor: u.Actor, Client: u.Client.String(), Subject: id,
-			Detail: withDigest(map[string]string{"name": u.Name.String(), "size": strconv.FormatInt(u.Size, 10)}, u.SHA256),
-		})
+		_, err := c.withinQuota(tx, u.Client, false, func() error { return c.insertUpload(tx, u) })
+		return err
+	})
+}
+
+func (c *Catalog) insertUpload(tx *database.Tx, u Upload) error {
+	parent, err := folderID(tx.Context(), tx.Queries, u.Client, u.Name.Dir())
+	if err != nil {
+		return err
+	}
+	if err := c.clear(tx, u.Actor, u.Client, parent, u.Name, u.Exclusive, "overwritten"); err != nil {
+		return err
+	}
+	if err := c.dropPartial(tx, u.Client, u.Name, u.Blob); err != nil {
+		return err
+	}
+	if err := c.claim(tx, u.Blob); err != nil {
+		return err
+	}
+	id, now := id.New(), c.now().UTC()
+	err = tx.InsertEntry(tx.Context(), query.InsertEntryParams{
+		ID: id, ClientID: u.Client.String(), ParentID: parent, Name: u.Name.Base(),
+		Kind: string(reports.KindUpload), State: string(reports.Published),
+		Size: u.Size, Sha256: u.SHA256, PlainSize: -1, Blob: u.Blob,
+		ReceivedAt: database.Micros(now), PublishedAt: database.Micros(now),
+		ModifiedAt: database.Micros(u.Modified), ExpiresAt: database.Micros(now.Add(u.Retention)),
+	})
+	if err != nil {
+		return fmt.Errorf("storing %s: %w", u.Name, err)
+	}
+	if err := c.use(tx, u.Client.String(), 1, u.Size); err != nil {
+		return err
+	}
+	return audit.Append(tx, now, audit.Entry{
+		Event: "file.uploaded", Actor: u.Actor, Client: u.Client.String(), Subject: id,
+		Detail: withDigest(map[string]string{"name": u.Name.String(), "size": strconv.FormatInt(u.Size, 10)}, u.SHA256),
 	})
 }
 
@@ -249,13 +258,4 @@ func (c *Catalog) SetModified(ctx context.Context, client reports.ClientID, name
 		}
 		return tx.SetModified(tx.Context(), query.SetModifiedParams{ID: row.ID, ModifiedAt: database.Micros(modified)})
 	})
-}
-
-// Usage returns how many files a client sees, and their bytes.
-func (c *Catalog) Usage(ctx context.Context, client reports.ClientID) (files, bytes int64, err error) {
-	row, err := c.db.Read().CountEntries(ctx, client.String())
-	if err != nil {
-		return 0, 0, fmt.Errorf("counting the files of client %s: %w", client, err)
-	}
-	return row.Files, row.Bytes, nil
 }

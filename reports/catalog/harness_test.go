@@ -11,6 +11,7 @@ import (
 
 	"github.com/sealdrop/sealdrop/internal/audit"
 	"github.com/sealdrop/sealdrop/internal/database"
+	"github.com/sealdrop/sealdrop/internal/database/databasetest"
 	"github.com/sealdrop/sealdrop/internal/database/query"
 	"github.com/sealdrop/sealdrop/reports"
 	"github.com/sealdrop/sealdrop/reports/catalog"
@@ -36,28 +37,26 @@ func (c *clock) advance(d time.Duration) { c.micros.Add(d.Microseconds()) }
 // fixture is a catalog with the clients acme and beta.
 type fixture struct {
 	*catalog.Catalog
-	dir        string
+	home       databasetest.Home
 	db         *database.DB
 	clock      *clock
 	acme, beta reports.ClientID
 	blobs      atomic.Int64
 }
 
-func newFixture(tb testing.TB) *fixture {
+func newFixture(tb testing.TB) *fixture { return newFixtureOn(tb, databasetest.SQLite) }
+
+func newFixtureOn(tb testing.TB, e databasetest.Engine) *fixture {
 	tb.Helper()
-	dir := tb.TempDir()
-	db, err := database.Open(tb.Context(), dir)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { db.Close() })
-	f := &fixture{dir: dir, db: db, clock: newClock()}
+	db, home := e.Open(tb, tb.TempDir())
+	f := &fixture{home: home, db: db, clock: newClock()}
 	f.Catalog = catalog.New(db, f.clock.now)
 	for id, at := range map[string]*reports.ClientID{"acme": &f.acme, "beta": &f.beta} {
+		var err error
 		if *at, err = reports.ParseClientID(id); err != nil {
 			tb.Fatal(err)
 		}
-		err := db.Write(tb.Context(), func(tx *database.Tx) error {
+		err = db.Write(tb.Context(), func(tx *database.Tx) error {
 			return tx.InsertClient(tx.Context(), query.InsertClientParams{ID: id, Name: id})
 		})
 		if err != nil {

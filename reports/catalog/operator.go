@@ -35,7 +35,8 @@ func (c *Catalog) RemoveReport(ctx context.Context, actor, id string, retention 
 
 // RestoreReport brings back what a client or an operator removed, into the
 // folder where it was, which is itself restored if need be. Where its name has
-// been taken since, it comes back under the next free version of it.
+// been taken since, it comes back under the next free version of it. A quota does
+// not keep it back.
 func (c *Catalog) RestoreReport(ctx context.Context, actor, id string) (reports.Report, error) {
 	return c.change(ctx, id, func(tx *database.Tx, row query.Entry, r reports.Report) (reports.Name, error) {
 		if r.State != reports.Removed {
@@ -44,6 +45,9 @@ func (c *Catalog) RestoreReport(ctx context.Context, actor, id string) (reports.
 		name, err := c.restore(tx, actor, row, r)
 		if err != nil {
 			return r.Name, fmt.Errorf("restoring %s: %w", r.Name, err)
+		}
+		if err := c.use(tx, row.ClientID, fileCount(row), row.Size); err != nil {
+			return r.Name, err
 		}
 		return name, audit.Append(tx, c.now(), audit.Entry{
 			Event: "report.restored", Actor: actor, Client: row.ClientID, Subject: id, Detail: map[string]string{"name": name.String()},

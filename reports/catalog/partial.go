@@ -1,9 +1,11 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sealdrop/sealdrop/internal/database"
@@ -26,7 +28,9 @@ type Partial struct {
 const MaxPartials = 64
 
 // SavePartial keeps an interrupted upload, in the place of an earlier one of the
-// same name.
+// same name. What is kept does not count against the client's quota, and is kept
+// only as far as there is room in it: the oldest go first, and what does not fit
+// at all is refused with a [*reports.QuotaError].
 func (c *Catalog) SavePartial(ctx context.Context, p Partial) error {
 	return c.write(ctx, func(tx *database.Tx) error {
 		if err := c.dropPartial(tx, p.Client, p.Name, p.Blob); err != nil {
@@ -35,22 +39,10 @@ func (c *Catalog) SavePartial(ctx context.Context, p Partial) error {
 		if err := c.claim(tx, p.Blob); err != nil {
 			return err
 		}
-		kept, err := tx.ListClientPartials(tx.Context(), p.Client.String())
-		if err != nil {
+		if err := c.makePartialRoom(tx, p); err != nil {
 			return err
 		}
-		if len(kept) >= MaxPartials {
-			oldest := kept[0]
-			for _, row := range kept {
-				if row.At < oldest.At {
-					oldest = row
-				}
-			}
-			if err := c.deletePartial(tx, oldest, ""); err != nil {
-				return err
-			}
-		}
-		err = tx.PutPartial(tx.Context(), query.PutPartialParams{
+		err := tx.PutPartial(tx.Context(), query.PutPartialParams{
 			ClientID: p.Client.String(), Name: p.Name.String(), Blob: p.Blob, Size: p.Size, At: database.Micros(c.now()),
 		})
 		if err != nil {
@@ -58,6 +50,32 @@ func (c *Catalog) SavePartial(ctx context.Context, p Partial) error {
 		}
 		return nil
 	})
+}
+
+// makePartialRoom lets go of interrupted uploads until p can be kept beside them.
+func (c *Catalog) makePartialRoom(tx *database.Tx, p Partial) error {
+	left, err := c.left(tx.Context(), tx.Queries, p.Client)
+	if err != nil {
+		return err
+	}
+	if p.Size > left.room.Bytes {
+		return &reports.QuotaError{Client: p.Client, Used: left.used, Quota: left.quota}
+	}
+	kept, err := tx.ListClientPartials(tx.Context(), p.Client.String())
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(kept, func(a, b query.Partial) int { return cmp.Compare(b.At, a.At) })
+	room := left.room.Bytes - p.Size
+	for i, row := range kept { // the newest first
+		if room -= row.Size; room >= 0 && i < MaxPartials-1 {
+			continue
+		}
+		if err := c.deletePartial(tx, row, ""); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Partial returns the interrupted upload of a name, if there is one.

@@ -37,6 +37,8 @@ type Publication struct {
 	Replace bool
 	// Again publishes although the same source was published before.
 	Again bool
+	// OverQuota publishes although the client's quota is used up.
+	OverQuota bool
 	// Actor is who handed it in.
 	Actor string
 }
@@ -64,8 +66,16 @@ func (c *Catalog) Publish(ctx context.Context, p Publication) (r reports.Report,
 			r, err = c.earlier(tx, p)
 			return err
 		}
-		r, err = c.insertReport(tx, id, now, p)
-		return err
+		over, err := c.withinQuota(tx, p.Client, p.OverQuota, func() error {
+			r, err = c.insertReport(tx, id, now, p)
+			return err
+		})
+		if err != nil || over == nil {
+			return err
+		}
+		return audit.Append(tx, now, audit.Entry{
+			Event: "quota.exceeded", Actor: p.Actor, Client: p.Client.String(), Subject: id, Detail: map[string]string{"why": over.Error()},
+		})
 	})
 	return r, known, err
 }
@@ -108,11 +118,6 @@ func (c *Catalog) earlier(tx *database.Tx, p Publication) (reports.Report, error
 }
 
 func (c *Catalog) insertReport(tx *database.Tx, id string, now time.Time, p Publication) (reports.Report, error) {
-	if _, err := tx.GetClient(tx.Context(), p.Client.String()); errors.Is(err, database.ErrNotFound) {
-		return reports.Report{}, fmt.Errorf("%w: %s", reports.ErrUnknownClient, p.Client)
-	} else if err != nil {
-		return reports.Report{}, err
-	}
 	e := query.InsertEntryParams{
 		ID: id, ClientID: p.Client.String(), Kind: string(reports.KindReport),
 		Size: p.Size, Sha256: p.SHA256, PlainSize: p.PlainSize, Blob: p.Blob, SealedTo: strings.Join(p.SealedTo, ","),
@@ -137,6 +142,9 @@ func (c *Catalog) insertReport(tx *database.Tx, id string, now time.Time, p Publ
 	}
 	if err := tx.InsertEntry(tx.Context(), e); err != nil {
 		return reports.Report{}, fmt.Errorf("publishing %s: %w", name, err)
+	}
+	if err := c.use(tx, e.ClientID, 1, e.Size); err != nil {
+		return reports.Report{}, err
 	}
 	err := audit.Append(tx, now, audit.Entry{
 		Event: event, Actor: p.Actor, Client: e.ClientID, Subject: id,
@@ -207,6 +215,9 @@ func (c *Catalog) hide(tx *database.Tx, actor string, row query.Entry, name repo
 	now := c.now()
 	if err := tx.RemoveEntry(tx.Context(), query.RemoveEntryParams{ID: row.ID, RemovedAt: database.Micros(now)}); err != nil {
 		return fmt.Errorf("removing %s: %w", name, err)
+	}
+	if err := c.use(tx, row.ClientID, -1, -row.Size); err != nil {
+		return err
 	}
 	return audit.Append(tx, now, audit.Entry{
 		Event: "report.removed", Actor: actor, Client: row.ClientID, Subject: row.ID,
@@ -279,7 +290,8 @@ type Released struct {
 }
 
 // Release publishes a held report. done is false when somebody else released
-// or removed it first; the new blob is then let go.
+// or removed it first; the new blob is then let go. A quota does not keep it back:
+// it counted while it was held.
 func (c *Catalog) Release(ctx context.Context, rel Released) (r reports.Report, done bool, err error) {
 	err = c.write(ctx, func(tx *database.Tx) error {
 		row, err := entry(tx.Context(), tx.Queries, rel.ID)
@@ -308,6 +320,9 @@ func (c *Catalog) Release(ctx context.Context, rel Released) (r reports.Report, 
 		})
 		if err != nil {
 			return fmt.Errorf("releasing %s: %w", name, err)
+		}
+		if err := c.use(tx, row.ClientID, 0, rel.Size-row.Size); err != nil {
+			return err
 		}
 		if err := c.discard(tx, row.Blob); err != nil {
 			return err

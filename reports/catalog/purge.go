@@ -77,6 +77,11 @@ func (c *Catalog) purgeRows(tx *database.Tx, actor string, event audit.Event, ro
 		if err := tx.DeleteEntry(tx.Context(), row.ID); err != nil {
 			return fmt.Errorf("deleting report %s: %w", row.ID, err)
 		}
+		if reports.State(row.State) != reports.Removed {
+			if err := c.use(tx, row.ClientID, -fileCount(row), -row.Size); err != nil {
+				return err
+			}
+		}
 		detail := withDigest(map[string]string{"name": row.Name, "state": row.State}, row.Sha256)
 		if row.ExpiresAt != 0 {
 			detail["expired"] = database.Time(row.ExpiresAt).Format(time.RFC3339)

@@ -2,31 +2,20 @@ package catalog_test
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"testing"
 	"time"
 
 	"github.com/sealdrop/sealdrop/internal/database"
+	"github.com/sealdrop/sealdrop/internal/database/databasetest"
 	"github.com/sealdrop/sealdrop/internal/database/query"
 	"github.com/sealdrop/sealdrop/reports"
 	"github.com/sealdrop/sealdrop/reports/catalog"
 )
 
-// raw is a connection of its own to the fixture's database.
-func (f *fixture) raw(tb testing.TB) *sql.DB {
-	tb.Helper()
-	raw, err := sql.Open("sqlite", f.dir+"/"+database.FileName+"?_pragma=busy_timeout(5000)")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { raw.Close() })
-	return raw
-}
-
 func (f *fixture) folders(tb testing.TB) (n int) {
 	tb.Helper()
-	if err := f.raw(tb).QueryRow("SELECT COUNT(*) FROM entries WHERE kind = 'folder'").Scan(&n); err != nil {
+	if err := f.home.Raw(tb).QueryRow("SELECT COUNT(*) FROM entries WHERE kind = 'folder'").Scan(&n); err != nil {
 		tb.Fatal(err)
 	}
 	return n
@@ -56,133 +45,145 @@ func (f *fixture) fill(tb testing.TB, n int) {
 
 func TestPurgeIsNeverEarly(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
-	r := f.put(t, "a")
-	for _, early := range []time.Duration{0, day, 100*day - time.Microsecond} {
-		if n, err := f.PurgeDue(t.Context(), "gateway", f.clock.now().Add(early)); n != 0 || err != nil {
-			t.Errorf("after %v: purged %d, %v", early, n, err)
+	databasetest.Each(t, func(t *testing.T, e databasetest.Engine) {
+		f := newFixtureOn(t, e)
+		r := f.put(t, "a")
+		for _, early := range []time.Duration{0, day, 100*day - time.Microsecond} {
+			if n, err := f.PurgeDue(t.Context(), "gateway", f.clock.now().Add(early)); n != 0 || err != nil {
+				t.Errorf("after %v: purged %d, %v", early, n, err)
+			}
 		}
-	}
-	if n, err := f.PurgeDue(t.Context(), "gateway", r.Expires); n != 1 || err != nil || !f.gone(t, r.ID) {
-		t.Errorf("when due: purged %d, %v", n, err)
-	}
-	if !f.garbage(t)[r.Blob] || f.audited(t, "report.purged") != 1 {
-		t.Error("its blob was not let go, or the purge not recorded")
-	}
+		if n, err := f.PurgeDue(t.Context(), "gateway", r.Expires); n != 1 || err != nil || !f.gone(t, r.ID) {
+			t.Errorf("when due: purged %d, %v", n, err)
+		}
+		if !f.garbage(t)[r.Blob] || f.audited(t, "report.purged") != 1 {
+			t.Error("its blob was not let go, or the purge not recorded")
+		}
+	})
 }
 
 func TestPurgeGoesInBatches(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
-	f.fill(t, 2500)
-	at := f.clock.now().Add(2399 * time.Second) // 2400 of them
-	counts, err := f.Counts(t.Context(), at)
-	if err != nil || counts != (catalog.Counts{Files: 2500, Due: 2400}) {
-		t.Errorf("counts %+v, %v", counts, err)
-	}
-	var listed int
-	var last *reports.Report
-	for {
-		page, err := f.Due(t.Context(), at, last, 700)
-		if err != nil {
-			t.Fatal(err)
+	databasetest.Each(t, func(t *testing.T, e databasetest.Engine) {
+		f := newFixtureOn(t, e)
+		f.fill(t, 2500)
+		at := f.clock.now().Add(2399 * time.Second) // 2400 of them
+		counts, err := f.Counts(t.Context(), at)
+		if err != nil || counts != (catalog.Counts{Files: 2500, Due: 2400}) {
+			t.Errorf("counts %+v, %v", counts, err)
 		}
-		listed += len(page)
-		if len(page) == 0 {
-			break
+		var listed int
+		var last *reports.Report
+		for {
+			page, err := f.Due(t.Context(), at, last, 700)
+			if err != nil {
+				t.Fatal(err)
+			}
+			listed += len(page)
+			if len(page) == 0 {
+				break
+			}
+			last = &page[len(page)-1]
 		}
-		last = &page[len(page)-1]
-	}
-	if listed != 2400 {
-		t.Errorf("%d are listed as due", listed)
-	}
-	for _, want := range []int{1000, 1000, 400, 0} {
-		if n, err := f.PurgeDue(t.Context(), "gateway", at); n != want || err != nil {
-			t.Errorf("purged %d, %v; want %d", n, err, want)
+		if listed != 2400 {
+			t.Errorf("%d are listed as due", listed)
 		}
-	}
-	if counts, err := f.Counts(t.Context(), at); err != nil || counts != (catalog.Counts{Files: 100}) {
-		t.Errorf("afterwards: %+v, %v", counts, err)
-	}
+		for _, want := range []int{1000, 1000, 400, 0} {
+			if n, err := f.PurgeDue(t.Context(), "gateway", at); n != want || err != nil {
+				t.Errorf("purged %d, %v; want %d", n, err, want)
+			}
+		}
+		if counts, err := f.Counts(t.Context(), at); err != nil || counts != (catalog.Counts{Files: 100}) {
+			t.Errorf("afterwards: %+v, %v", counts, err)
+		}
+	})
 }
 
 func TestGarbageHasItsGrace(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
-	r := f.put(t, "a")
-	f.clock.advance(100 * day)
-	if _, err := f.PurgeDue(t.Context(), "gateway", f.clock.now()); err != nil {
-		t.Fatal(err)
-	}
-	if blobs, err := f.Garbage(t.Context(), f.clock.now().Add(-time.Microsecond), 10); len(blobs) != 0 || err != nil {
-		t.Errorf("garbage before its time: %v, %v", blobs, err)
-	}
-	if known, err := f.BlobKnown(t.Context(), r.Blob); !known || err != nil {
-		t.Errorf("garbage counts as an orphan: %v, %v", known, err)
-	}
-	wantError(t, "forgetting", f.ForgetGarbage(t.Context(), []string{r.Blob, "never-there"}), nil)
-	if known, err := f.BlobKnown(t.Context(), r.Blob); known || err != nil {
-		t.Errorf("known afterwards: %v, %v", known, err)
-	}
+	databasetest.Each(t, func(t *testing.T, e databasetest.Engine) {
+		f := newFixtureOn(t, e)
+		r := f.put(t, "a")
+		f.clock.advance(100 * day)
+		if _, err := f.PurgeDue(t.Context(), "gateway", f.clock.now()); err != nil {
+			t.Fatal(err)
+		}
+		if blobs, err := f.Garbage(t.Context(), f.clock.now().Add(-time.Microsecond), 10); len(blobs) != 0 || err != nil {
+			t.Errorf("garbage before its time: %v, %v", blobs, err)
+		}
+		if known, err := f.BlobKnown(t.Context(), r.Blob); !known || err != nil {
+			t.Errorf("garbage counts as an orphan: %v, %v", known, err)
+		}
+		wantError(t, "forgetting", f.ForgetGarbage(t.Context(), []string{r.Blob, "never-there"}), nil)
+		if known, err := f.BlobKnown(t.Context(), r.Blob); known || err != nil {
+			t.Errorf("known afterwards: %v, %v", known, err)
+		}
+	})
 }
 
 func TestBlobKnown(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
-	for what, blob := range map[string]string{
-		"a report's": f.put(t, "a").Blob, "an upload's": f.upload(t, "b"), "a held report's": held(t, f, "c", "c").Blob,
-		"an interrupted upload's": save(t, f, "d"),
-	} {
-		if known, err := f.BlobKnown(t.Context(), blob); !known || err != nil {
-			t.Errorf("%s blob: %v, %v", what, known, err)
+	databasetest.Each(t, func(t *testing.T, e databasetest.Engine) {
+		f := newFixtureOn(t, e)
+		for what, blob := range map[string]string{
+			"a report's": f.put(t, "a").Blob, "an upload's": f.upload(t, "b"), "a held report's": held(t, f, "c", "c").Blob,
+			"an interrupted upload's": save(t, f, "d"),
+		} {
+			if known, err := f.BlobKnown(t.Context(), blob); !known || err != nil {
+				t.Errorf("%s blob: %v, %v", what, known, err)
+			}
 		}
-	}
-	if known, err := f.BlobKnown(t.Context(), "nobody's"); known || err != nil {
-		t.Errorf("nobody's blob: %v, %v", known, err)
-	}
+		if known, err := f.BlobKnown(t.Context(), "nobody's"); known || err != nil {
+			t.Errorf("nobody's blob: %v, %v", known, err)
+		}
+	})
 }
 
 // TestDisownedBlobIsTakenBack: an upload that was so slow that the orphan sweep
 // took its blob for nobody's is committed after all, and must keep it.
 func TestDisownedBlobIsTakenBack(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
-	p := f.publication(t, "a", "a")
-	n, err := f.Disown(t.Context(), []string{p.Blob, f.put(t, "other").Blob, "orphan"})
-	if n != 2 || err != nil {
-		t.Fatalf("disowned %d, %v", n, err)
-	}
-	f.publish(t, p)
-	u := catalog.Upload{Client: f.acme, Name: name(t, "b"), Blob: f.newBlob(), Retention: day, Actor: self}
-	partial := catalog.Partial{Client: f.acme, Name: name(t, "c"), Blob: f.newBlob(), Size: 1}
-	rel := released(f, held(t, f, "d", "d"))
-	if n, err := f.Disown(t.Context(), []string{u.Blob, partial.Blob, rel.Blob}); n != 3 || err != nil {
-		t.Fatalf("disowned %d, %v", n, err)
-	}
-	wantError(t, "uploading", f.Upload(t.Context(), u), nil)
-	wantError(t, "keeping aside", f.SavePartial(t.Context(), partial), nil)
-	if _, done, err := f.Release(t.Context(), rel); !done || err != nil {
-		t.Errorf("releasing: %v, %v", done, err)
-	}
-	g := f.garbage(t)
-	for _, blob := range []string{p.Blob, u.Blob, partial.Blob, rel.Blob} {
-		if g[blob] {
-			t.Errorf("%s is shown by a row, and is garbage", blob)
+	databasetest.Each(t, func(t *testing.T, e databasetest.Engine) {
+		f := newFixtureOn(t, e)
+		p := f.publication(t, "a", "a")
+		n, err := f.Disown(t.Context(), []string{p.Blob, f.put(t, "other").Blob, "orphan"})
+		if n != 2 || err != nil {
+			t.Fatalf("disowned %d, %v", n, err)
 		}
-	}
-	if !g["orphan"] {
-		t.Error("the orphan is not garbage")
-	}
+		f.publish(t, p)
+		u := catalog.Upload{Client: f.acme, Name: name(t, "b"), Blob: f.newBlob(), Retention: day, Actor: self}
+		partial := catalog.Partial{Client: f.acme, Name: name(t, "c"), Blob: f.newBlob(), Size: 1}
+		rel := released(f, held(t, f, "d", "d"))
+		if n, err := f.Disown(t.Context(), []string{u.Blob, partial.Blob, rel.Blob}); n != 3 || err != nil {
+			t.Fatalf("disowned %d, %v", n, err)
+		}
+		wantError(t, "uploading", f.Upload(t.Context(), u), nil)
+		wantError(t, "keeping aside", f.SavePartial(t.Context(), partial), nil)
+		if _, done, err := f.Release(t.Context(), rel); !done || err != nil {
+			t.Errorf("releasing: %v, %v", done, err)
+		}
+		g := f.garbage(t)
+		for _, blob := range []string{p.Blob, u.Blob, partial.Blob, rel.Blob} {
+			if g[blob] {
+				t.Errorf("%s is shown by a row, and is garbage", blob)
+			}
+		}
+		if !g["orphan"] {
+			t.Error("the orphan is not garbage")
+		}
+	})
 }
 
 func TestLastSweep(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
-	if at, err := f.LastSweep(t.Context()); !at.IsZero() || err != nil {
-		t.Errorf("before the first: %v, %v", at, err)
-	}
-	wantError(t, "noting", f.SetLastSweep(t.Context(), f.clock.now()), nil)
-	if at, err := f.LastSweep(t.Context()); !at.Equal(f.clock.now()) || err != nil {
-		t.Errorf("afterwards: %v, %v", at, err)
-	}
+	databasetest.Each(t, func(t *testing.T, e databasetest.Engine) {
+		f := newFixtureOn(t, e)
+		if at, err := f.LastSweep(t.Context()); !at.IsZero() || err != nil {
+			t.Errorf("before the first: %v, %v", at, err)
+		}
+		wantError(t, "noting", f.SetLastSweep(t.Context(), f.clock.now()), nil)
+		if at, err := f.LastSweep(t.Context()); !at.Equal(f.clock.now()) || err != nil {
+			t.Errorf("afterwards: %v, %v", at, err)
+		}
+	})
 }

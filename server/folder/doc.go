@@ -17,6 +17,12 @@
 // What is removed or overwritten is hidden, and an operator can restore it
 // until its retention is over.
 //
+// An upload that the client's quota has no room for fails with a
+// [*reports.QuotaError] as soon as its bytes pass the limit, and again, for what
+// else came in meanwhile, when it would become visible. Nothing is kept of it, and
+// the file that has the name stays as it is. An overwrite counts by the
+// difference. The folder's size is the quota's, or the disk's, whichever is less.
+//
 // The catalog has the SHA-256 of every file. That of an upload of more than 1 MiB
 // that came as a stream ([Upload]'s ReadFrom, as FTP uses) is computed after the
 // upload has become visible, by the [Digester]; until then it is empty in the

@@ -149,7 +149,16 @@ func (f *FS) Create(ctx context.Context, name reports.Name, mode CreateMode) (Up
 		f.logNoSpace(name)
 		return nil, err
 	}
+	room, err := f.roomFor(ctx, name)
+	if err == nil {
+		err = room.Check(0) // an empty file still fits where no byte does
+	}
+	if err != nil {
+		f.logRefused(name, err)
+		return nil, err
+	}
 	u := &upload{fs: f, name: name, mode: mode, mtime: f.store.Now()}
+	u.room.Store(room.Bytes)
 	f.mu.Lock()
 	if f.uploads[name] != nil {
 		f.mu.Unlock()
@@ -217,6 +226,11 @@ func (f *FS) logNoSpace(name reports.Name) {
 	f.store.Log.Error("an upload was refused: the disk is full", "client", f.session.Client, "name", name)
 }
 
+// logRefused tells the operator of an upload that the client has no quota for.
+func (f *FS) logRefused(name reports.Name, err error) {
+	f.store.Log.Warn("an upload was refused", "client", f.session.Client, "name", name, "error", err)
+}
+
 func (f *FS) forget(u *upload) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -270,9 +284,9 @@ func (f *FS) Chtimes(ctx context.Context, name reports.Name, mtime time.Time) er
 	return f.store.Catalog.SetModified(ctx, f.session.Client, name, mtime)
 }
 
-// Usage returns what the folder holds, and what the gateway still has room for.
+// Usage returns what the folder holds, and what there is still room for.
 func (f *FS) Usage(ctx context.Context) (Usage, error) {
-	files, bytes, err := f.store.Catalog.Usage(ctx, f.session.Client)
+	used, quota, err := f.store.Catalog.Usage(ctx, f.session.Client)
 	if err != nil {
 		return Usage{}, err
 	}
@@ -281,5 +295,14 @@ func (f *FS) Usage(ctx context.Context) (Usage, error) {
 		return Usage{}, err
 	}
 	const plenty = 1 << 30 // the catalog sets no limit to the number of files
-	return Usage{Bytes: bytes, Files: files, FreeBytes: int64(min(free, 1<<62)), FreeFiles: plenty}, nil
+	left, disk := quota.Left(used), int64(min(free, 1<<62))
+	return Usage{
+		Bytes: used.Bytes, Files: used.Files,
+		FreeBytes: min(left.Bytes, disk), FreeFiles: min(left.Files, plenty), ByQuota: left.Bytes < disk,
+	}, nil
+}
+
+// roomFor returns how much of a file the client's quota has room for.
+func (f *FS) roomFor(ctx context.Context, name reports.Name) (catalog.Room, error) {
+	return f.store.Catalog.Room(ctx, f.session.Client, name, true)
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/sealdrop/sealdrop/internal/database"
+	"github.com/sealdrop/sealdrop/internal/database/databasetest"
 	"github.com/sealdrop/sealdrop/internal/database/query"
 	"github.com/sealdrop/sealdrop/reports"
 	"github.com/sealdrop/sealdrop/reports/blob"
@@ -31,14 +32,12 @@ type gateway struct {
 	closeRecorder func()
 }
 
-func newGateway(tb testing.TB) *gateway {
+func newGateway(tb testing.TB) *gateway { return newGatewayOn(tb, databasetest.SQLite) }
+
+func newGatewayOn(tb testing.TB, e databasetest.Engine) *gateway {
 	tb.Helper()
 	dir := tb.TempDir()
-	db, err := database.Open(context.Background(), dir)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { db.Close() })
+	db, _ := e.Open(tb, dir)
 	for _, id := range []string{"one", "two"} {
 		err := db.Write(context.Background(), func(tx *database.Tx) error {
 			return tx.InsertClient(tx.Context(), query.InsertClientParams{ID: id, Name: id})
@@ -97,13 +96,15 @@ func (g *gateway) collected(tb testing.TB, client string, name reports.Name) boo
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	foldertest.Run(t, func(t *testing.T) foldertest.Gateway {
-		g := newGateway(t)
-		return foldertest.Gateway{
-			Session:   func(client string) foldertest.Folder { return g.session(t, client) },
-			SHA256:    func(client string, name reports.Name) string { return g.lookup(t, client, name).SHA256 },
-			Collected: func(client string, name reports.Name) bool { return g.collected(t, client, name) },
-		}
+	databasetest.Each(t, func(t *testing.T, e databasetest.Engine) {
+		foldertest.Run(t, func(t *testing.T) foldertest.Gateway {
+			g := newGatewayOn(t, e)
+			return foldertest.Gateway{
+				Session:   func(client string) foldertest.Folder { return g.session(t, client) },
+				SHA256:    func(client string, name reports.Name) string { return g.lookup(t, client, name).SHA256 },
+				Collected: func(client string, name reports.Name) bool { return g.collected(t, client, name) },
+			}
+		})
 	})
 }
 

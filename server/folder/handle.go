@@ -57,8 +57,13 @@ const (
 	Exclusive
 )
 
-// Usage is what a client's folder holds and may hold, in bytes and files.
+// Usage is what a client's folder holds and may hold, in bytes and files. Held
+// reports are counted, too.
 type Usage struct {
-	Bytes, Files         int64
+	Bytes, Files int64
+	// What is free is the least of what the client's quota and the gateway's disk
+	// have left.
 	FreeBytes, FreeFiles int64
+	// ByQuota: it is the quota that FreeBytes comes from.
+	ByQuota bool
 }

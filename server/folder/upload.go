@@ -31,6 +31,7 @@ type upload struct {
 	err    error // why the transfer did not end well
 	closed bool
 
+	room     atomic.Int64 // the length that the client's quota has room for, as it was last
 	sent     atomic.Int64
 	streamed atomic.Bool // ReadFrom was used
 	// borrowed says that all of it is a copy of the file that has the name.
@@ -89,6 +90,10 @@ func (u *upload) WriteAt(p []byte, off int64) (int, error) {
 func (u *upload) write(p []byte, off int64) (int, error) {
 	if off < 0 || off > maxUpload-int64(len(p)) {
 		return 0, fmt.Errorf("%s: %w", u.name, reports.ErrTooLarge)
+	}
+	if err := u.withinQuota(off + int64(len(p))); err != nil {
+		u.TransferError(err)
+		return 0, err
 	}
 	if before := u.sent.Add(int64(len(p))) - int64(len(p)); before/spaceCheck != (before+int64(len(p)))/spaceCheck {
 		if err := u.fs.store.Blobs.Spare(); err != nil {
@@ -220,27 +225,51 @@ func fill(r io.Reader, p []byte) (n int, err error) {
 // splice appends what the kernel copies.
 func (u *upload) splice(r io.Reader) (total int64, err error) {
 	for {
-		n, err := u.w.ReadFrom(io.LimitReader(r, spaceCheck))
+		piece := u.piece()
+		n, err := u.w.ReadFrom(io.LimitReader(r, piece))
 		total += n
 		if n > 0 {
 			u.borrowed.Store(false)
 		}
 		end := u.w.Size()
 		u.digest.appended(end)
-		if err == nil && n == spaceCheck {
-			err = u.room(end)
+		if err == nil && n > 0 {
+			err = u.withinQuota(end)
+		}
+		if err == nil && n == piece {
+			err = u.spare(end)
 		}
 		if err != nil {
 			u.TransferError(err)
 		}
-		if err != nil || n < spaceCheck {
+		if err != nil || n < piece {
 			return total, err
 		}
 	}
 }
 
-// room says whether an upload of a length may grow by another [spaceCheck].
-func (u *upload) room(length int64) error {
+// piece is how much is spliced until it is looked at again whether there is room.
+// Beyond the quota goes one byte, which tells that there is more to come.
+func (u *upload) piece() int64 {
+	return min(spaceCheck-1, max(u.room.Load()-u.w.Size(), 0)) + 1
+}
+
+// withinQuota says whether the client's quota has room for an upload of a length.
+// It may have changed since the upload began.
+func (u *upload) withinQuota(length int64) error {
+	if length <= u.room.Load() {
+		return nil
+	}
+	room, err := u.fs.roomFor(context.Background(), u.name)
+	if err != nil {
+		return err
+	}
+	u.room.Store(room.Bytes)
+	return room.Check(length)
+}
+
+// spare says whether an upload of a length may grow by another [spaceCheck].
+func (u *upload) spare(length int64) error {
 	if length > maxUpload-spaceCheck {
 		return fmt.Errorf("%s: %w", u.name, reports.ErrTooLarge)
 	}
@@ -266,8 +295,11 @@ func (u *upload) TransferError(err error) {
 		return
 	}
 	u.err = err
-	if errors.Is(err, reports.ErrNoSpace) {
+	switch {
+	case errors.Is(err, reports.ErrNoSpace):
 		u.fs.logNoSpace(u.name)
+	case errors.Is(err, reports.ErrQuota):
+		u.fs.logRefused(u.name, err)
 	}
 }
 
@@ -304,6 +336,9 @@ func (u *upload) Close() error {
 	switch {
 	case err != nil:
 		u.drop(err)
+		if errors.Is(err, reports.ErrQuota) {
+			u.fs.logRefused(u.name, err)
+		}
 	case sum == "":
 		u.fs.store.Digester.Wake()
 	}
@@ -330,7 +365,7 @@ func (u *upload) sum() (string, error) {
 // a courtesy: where it fails, the client starts anew.
 func (u *upload) keepAside(ctx context.Context, failed error) error {
 	size := u.w.Size()
-	if size == 0 || u.borrowed.Load() || errors.Is(failed, reports.ErrNoSpace) {
+	if size == 0 || u.borrowed.Load() || errors.Is(failed, reports.ErrNoSpace) || errors.Is(failed, reports.ErrQuota) {
 		return errors.Join(failed, u.w.Abort())
 	}
 	if err := u.w.Commit(); err != nil {
@@ -341,6 +376,9 @@ func (u *upload) keepAside(ctx context.Context, failed error) error {
 	})
 	if err != nil {
 		u.drop(err)
+	}
+	if errors.Is(err, reports.ErrQuota) {
+		return failed // it is of no interest that there was no room for the part
 	}
 	return errors.Join(failed, err)
 }
