@@ -18,12 +18,16 @@ type Config struct {
 	File string
 
 	Data      string
+	Catalog   Catalog
 	Log       Log
 	SFTP      SFTP
 	FTP       FTP
+	API       API
 	Sealing   Sealing
 	Retention Retention
 	Access    Access
+	Quota     Quota
+	Spool     Spool
 
 	// ClientsFrom are the patterns of clients_from, with absolute folders.
 	ClientsFrom []string
@@ -91,6 +95,12 @@ type Access struct {
 	Ban      Duration
 }
 
+// Quota is the section quota: what a client may have that has no quota of its own.
+type Quota struct {
+	Bytes Size
+	Files Count
+}
+
 // Client is a client as a file declares it. A field that the file leaves out is
 // zero and missing from Declared; it is then the catalog's, not "empty".
 type Client struct {
@@ -102,9 +112,12 @@ type Client struct {
 	Retention Duration
 	Disabled  bool
 	FTP       string // "tls", "plain", "off", or "" where it is not declared
+	// Quota and QuotaFiles are how much it may have.
+	Quota      Size
+	QuotaFiles Count
 
 	// Declared maps each key that the file declares (id, name, allow, retention,
-	// disabled, ftp) to its place: "clients.d/acme.yaml:7".
+	// disabled, ftp, quota, quota_files) to its place: "clients.d/acme.yaml:7".
 	Declared map[string]string
 }
 

@@ -62,7 +62,7 @@ func (l *loader) load(path string, environ []string) (*Config, error) {
 	l.resolve(c)
 	l.clientFiles(c, used["clients_from"])
 	c.Clients = l.clients.found
-	l.warnFTP(c)
+	l.warnFTP(c, used)
 	if err := l.err(); err != nil {
 		return nil, err
 	}
@@ -154,8 +154,10 @@ func (l *loader) check(c *Config, used map[string]setting) {
 		{"sftp.listen", c.SFTP.Listen},
 		{"ftp.listen", c.FTP.Listen},
 		{"ftp.tls.implicit_listen", c.FTP.TLS.ImplicitListen},
+		{"api.listen", c.API.Listen},
 	})
 	l.checkFTP(c, used)
+	l.checkAPI(c, used)
 }
 
 // listeners are the addresses of one key.
@@ -216,14 +218,18 @@ func (l *loader) resolve(c *Config) {
 		}
 	}
 	resolve(&c.Data)
+	resolve(&c.Catalog.PasswordFile)
 	resolve(&c.Sealing.Escrow)
 	resolve(&c.FTP.TLS.Certificate)
 	resolve(&c.FTP.TLS.Key)
+	resolve(&c.API.TLS.Certificate)
+	resolve(&c.API.TLS.Key)
+	resolve(&c.API.TLS.ClientCA)
 	if len(c.SFTP.HostKeys) == 0 {
 		folder := filepath.Join(c.Data, "hostkeys")
 		c.SFTP.HostKeys = []string{filepath.Join(folder, "ssh_host_ed25519_key"), filepath.Join(folder, "ssh_host_rsa_key")}
 	}
-	for _, list := range [][]string{c.SFTP.HostKeys, c.ClientsFrom} {
+	for _, list := range [][]string{c.SFTP.HostKeys, c.ClientsFrom, c.Spool.Folders} {
 		for i := range list {
 			resolve(&list[i])
 		}

@@ -56,9 +56,22 @@ func defaults(dir string) *Config {
 				LoginTimeout: Duration(30 * time.Second), IdleTimeout: Duration(15 * time.Minute), StallTimeout: Duration(time.Minute), Tries: 3,
 			},
 		},
+		API: API{
+			Listen: []string{},
+			Allow: []netip.Prefix{
+				netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"), netip.MustParsePrefix("10.0.0.0/8"),
+				netip.MustParsePrefix("172.16.0.0/12"), netip.MustParsePrefix("192.168.0.0/16"), netip.MustParsePrefix("fc00::/7"),
+			},
+			Limits: APILimits{
+				Connections: 200, ConnectionsPerAddress: 50, Uploads: 32, ReportSize: 64 << 30,
+				HeaderTimeout: Duration(10 * time.Second), IdleTimeout: Duration(time.Minute), StallTimeout: Duration(time.Minute),
+			},
+		},
 		Sealing:     Sealing{Compress: true},
 		Retention:   Retention{After: hours(2400), Sweep: hours(1), MaxShare: 25, MaxGap: hours(14 * 24), Grace: hours(24)},
 		Access:      Access{Failures: 20, Window: Duration(10 * time.Minute), Ban: Duration(15 * time.Minute)},
+		Quota:       Quota{Bytes: Unlimited, Files: Unlimited},
+		Spool:       Spool{Folders: []string{}, After: "remove", Settle: Duration(2 * time.Second), Rescan: Duration(time.Minute), Workers: 2, MinFree: 1 << 30},
 		ClientsFrom: []string{filepath.Join(dir, "clients.d/*.yaml")},
 	}
 }
@@ -104,6 +117,7 @@ func TestEmptyFilesAreDefaults(t *testing.T) {
 const everyKey = `
 -- config.yaml --
 data: /var/lib/sealdrop
+catalog: {url: "postgres://sealdrop@db.example/sealdrop", password_file: db.password}
 log: {level: debug, format: json}
 sftp:
   listen: [":2032", "[2001:db8::7]:32"]
@@ -130,6 +144,10 @@ clients:
     retention: 30d
     disabled: true
     ftp: off
+    quota: 1536MiB
+    quota_files: unlimited
+quota: {bytes: 17GB, files: 18}
+spool: {folders: [drop, /srv/spool], after: move, settle: 19s, rescan: 20s, workers: 21, min_free: 22MiB}
 -- more.yaml --
 clients:
   - id: globex
@@ -141,6 +159,7 @@ func TestEveryKey(t *testing.T) {
 	c, dir := loadText(t, everyKey)
 	want := defaults(dir)
 	want.Data = "/var/lib/sealdrop"
+	want.Catalog = Catalog{URL: "postgres://sealdrop@db.example/sealdrop", PasswordFile: filepath.Join(dir, "db.password")}
 	want.Log = Log{Level: slog.LevelDebug, Format: "json"}
 	want.SFTP = SFTP{
 		Listen:   []string{":2032", "[2001:db8::7]:32"},
@@ -167,6 +186,11 @@ func TestEveryKey(t *testing.T) {
 	want.Sealing = Sealing{Escrow: filepath.Join(dir, "escrow.asc"), Sign: true}
 	want.Retention = Retention{After: hours(240), Sweep: Duration(11 * time.Minute), MaxShare: 12, MaxGap: hours(336), Grace: hours(36)}
 	want.Access = Access{Failures: 14, Window: Duration(15 * time.Second), Ban: Duration(16 * time.Second)}
+	want.Quota = Quota{Bytes: 17e9, Files: 18}
+	want.Spool = Spool{
+		Folders: []string{filepath.Join(dir, "drop"), "/srv/spool"}, After: "move",
+		Settle: Duration(19 * time.Second), Rescan: Duration(20 * time.Second), Workers: 21, MinFree: 22 << 20,
+	}
 	want.ClientsFrom = []string{filepath.Join(dir, "more.yaml")}
 	acme, err := parseID("acme")
 	if err != nil {
@@ -178,12 +202,12 @@ func TestEveryKey(t *testing.T) {
 	}
 	at := func(file string, line int) string { return fmt.Sprintf("%s:%d", filepath.Join(dir, file), line) }
 	want.Clients = []Client{{
-		ID: acme, Name: "Acme Capital", Retention: hours(720), Disabled: true, FTP: "off",
+		ID: acme, Name: "Acme Capital", Retention: hours(720), Disabled: true, FTP: "off", Quota: 1536 << 20, QuotaFiles: Unlimited,
 		Allow: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("2001:db8::/48"), netip.MustParsePrefix("198.51.100.7/32")},
 		Declared: map[string]string{
-			"id": at("config.yaml", 22), "name": at("config.yaml", 23), "allow": at("config.yaml", 24),
-			"retention": at("config.yaml", 25), "disabled": at("config.yaml", 26),
-			"ftp": at("config.yaml", 27),
+			"id": at("config.yaml", 23), "name": at("config.yaml", 24), "allow": at("config.yaml", 25),
+			"retention": at("config.yaml", 26), "disabled": at("config.yaml", 27),
+			"ftp": at("config.yaml", 28), "quota": at("config.yaml", 29), "quota_files": at("config.yaml", 30),
 		},
 	}, {
 		ID:       globex,

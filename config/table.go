@@ -13,15 +13,21 @@ type section struct{ key, doc string }
 // sections returns the groups of [settings].
 func sections() []section {
 	return []section{
+		{"catalog", "Where the catalog is kept, if not in the data folder."},
 		{"log", "What the gateway writes to standard error."},
 		{"sftp", "The sFTP listener."},
 		{"sftp.limits", "What keeps one client, or a stranger, from using up the gateway."},
 		{"ftp", "The FTP listener, for clients that know no sFTP. A client logs in with a password; see `sealdrop password`."},
 		{"ftp.tls", "Encryption of FTP."},
 		{"ftp.limits", "What keeps one client, or a stranger, from using up the gateway."},
+		{"api", "The HTTP API, through which programs hand in reports. See `sealdrop token`."},
+		{"api.tls", "Encryption of the API, and producers' certificates."},
+		{"api.limits", "What keeps one producer, or a stranger, from using up the gateway."},
 		{"sealing", "How a report is encrypted to its client's PGP keys."},
 		{"retention", "When a report is purged, and what guards against purging by mistake."},
 		{"access", "What happens to an address whose logins keep failing."},
+		{"spool", "Folders of this machine in which reports are handed in."},
+		{"quota", "How much a client may have that has no quota of its own. All that is in its folder counts, and what is held for it; what was removed doesn't. Over it, deliveries and uploads are refused."},
 	}
 }
 
@@ -32,7 +38,9 @@ func settings() []field[Config] {
 		key: "data", kind: "path", def: "./data", shown: true,
 		doc:   "Folder of the catalog, the sealed reports and the gateway's own keys. Relative paths in this file are taken from the folder that this file is in.",
 		value: one(func(c *Config) *string { return &c.Data }, parsePath),
-	}, {
+	}}
+	table = append(table, catalogSettings()...)
+	table = append(table, []field[Config]{{
 		key: "log.level", kind: "word", def: "info",
 		doc:   "The least important message that is still written: debug, info, warn or error.",
 		value: one(func(c *Config) *slog.Level { return &c.Log.Level }, parseLevel),
@@ -40,14 +48,17 @@ func settings() []field[Config] {
 		key: "log.format", kind: "word", def: "text",
 		doc:   "text for people, json for machines.",
 		value: one(func(c *Config) *string { return &c.Log.Format }, parseFormat),
-	}}
+	}}...)
 	table = append(table, sftpSettings()...)
 	table = append(table, limitSettings()...)
 	table = append(table, ftpSettings()...)
 	table = append(table, ftpLimitSettings()...)
+	table = append(table, apiSettings()...)
 	table = append(table, sealingSettings()...)
 	table = append(table, retentionSettings()...)
 	table = append(table, accessSettings()...)
+	table = append(table, spoolSettings()...)
+	table = append(table, quotaSettings()...)
 	return append(table, field[Config]{
 		key: "clients_from", kind: "list of paths", def: "clients.d/*.yaml",
 		doc:   "Files that declare further clients. The file's name may have * and ?; a pattern may match nothing. Each file is a list of clients, or a mapping with the key clients.",
@@ -172,6 +183,18 @@ func accessSettings() []field[Config] {
 	}}
 }
 
+func quotaSettings() []field[Config] {
+	return []field[Config]{{
+		key: "quota.bytes", kind: "size", def: "unlimited",
+		doc:   "Bytes, as they are stored: of reports, after compression and encryption. Such as 500MiB, 10GiB or 1TiB; or unlimited.",
+		value: one(func(c *Config) *Size { return &c.Quota.Bytes }, ParseSize),
+	}, {
+		key: "quota.files", kind: "number", def: "unlimited",
+		doc:   "Reports and uploads; or unlimited.",
+		value: one(func(c *Config) *Count { return &c.Quota.Files }, ParseCount),
+	}}
+}
+
 // clientsDoc explains the key clients, which is no field: its value is a list
 // of mappings, each with the keys of [clientFields].
 const clientsDoc = "Clients that this file declares. They are applied at start and on SIGHUP. What is declared here can be changed only here; the command line refuses and says where."
@@ -203,5 +226,13 @@ func clientFields() []field[Client] {
 		key: "ftp", kind: "word",
 		doc:   "How the client may log in over FTP with its password: tls, over TLS only; plain, also in the clear, where anybody on the way can read it; off, not at all. sFTP is open to it in any case. Default: tls.",
 		value: one(func(c *Client) *string { return &c.FTP }, ParseFTP),
+	}, {
+		key: "quota", kind: "size",
+		doc:   "How many bytes the client may have, such as 10GiB; or unlimited. Default: quota.bytes.",
+		value: one(func(c *Client) *Size { return &c.Quota }, ParseSize),
+	}, {
+		key: "quota_files", kind: "number",
+		doc:   "How many reports and uploads the client may have; or unlimited. Default: quota.files.",
+		value: one(func(c *Client) *Count { return &c.QuotaFiles }, ParseCount),
 	}}
 }

@@ -177,8 +177,8 @@ A first run:
 
 Every command works beside a running gateway and takes effect in it at once.
 Exit status: 0 done, 1 refused or failed, 2 wrong usage.`,
-		a.initCommand(), a.serveCommand(), a.configCommand(), a.clientCommand(), a.keyCommand(), a.passwordCommand(), a.deliverCommand(),
-		a.reportCommand(), a.retentionCommand(), a.auditCommand(), a.whyCommand(), a.banCommand(), a.demoCommand(), a.versionCommand(),
+		a.initCommand(), a.serveCommand(), a.configCommand(), a.clientCommand(), a.keyCommand(), a.passwordCommand(), a.deliverCommand(), a.spoolCommand(), a.tokenCommand(),
+		a.reportCommand(), a.retentionCommand(), a.fsckCommand(), a.backupCommand(), a.restoreCommand(), a.auditCommand(), a.whyCommand(), a.banCommand(), a.demoCommand(), a.versionCommand(),
 	)
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.PersistentFlags().StringVarP(&a.configPath, "config", "c", "", "configuration `file` (default ./config.yaml, then /etc/sealdrop/config.yaml; or SEALDROP_CONFIG)")

@@ -15,6 +15,7 @@ import (
 	"github.com/sealdrop/sealdrop/internal/keytext"
 	"github.com/sealdrop/sealdrop/keys"
 	"github.com/sealdrop/sealdrop/keys/pgp"
+	"github.com/sealdrop/sealdrop/reports"
 	"github.com/sealdrop/sealdrop/reports/blob"
 	"github.com/sealdrop/sealdrop/reports/catalog"
 	"github.com/sealdrop/sealdrop/reports/publish"
@@ -96,7 +97,11 @@ func openGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *
 			advice: fmt.Sprintf("run `sealdrop init --dir %s`, or correct `data` in %s", filepath.Dir(cfg.File), cfg.File),
 		}
 	}
-	if err := checkData(cfg.Data); err != nil {
+	place, err := catalogPlace(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkData(ctx, cfg.Data, place); err != nil {
 		return nil, err
 	}
 	own, err := keys.LoadOwn(ownKeysDir(cfg.Data))
@@ -114,14 +119,14 @@ func openGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *
 			g = nil
 		}
 	}()
-	if g.db, err = database.Open(ctx, cfg.Data); err != nil {
+	if g.db, err = openCatalog(ctx, place, own); err != nil {
 		return g, err
 	}
 	if g.blobs, err = blob.OpenDir(blobsDir(cfg.Data)); err != nil {
 		return g, err
 	}
 	g.register = keys.NewRegister(g.db, now)
-	g.catalog = catalog.New(g.db, now)
+	g.catalog = catalog.New(g.db, now).WithQuota(reports.Quota{Bytes: int64(cfg.Quota.Bytes), Files: int64(cfg.Quota.Files)})
 	g.gate = access.New(access.Config{
 		DB: g.db, Register: g.register, Now: now, Log: log, SessionsPerClient: cfg.SFTP.Limits.SessionsPerClient,
 		PlainFTP: cfg.FTP.TLS.Mode != "required",
@@ -143,21 +148,21 @@ func openGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *
 // checkData refuses a data folder that is not what init made: without its catalog
 // a new one would begin, to which every report there is belongs to nobody; and
 // where others can write, they can put their own keys in the place of ours.
-func checkData(data string) error {
-	there, err := database.Exists(data)
+func checkData(ctx context.Context, data string, place database.Place) error {
+	there, err := place.Exists(ctx)
 	if err != nil {
 		return err
 	}
 	if !there {
 		return &advisedError{
-			err:    fmt.Errorf("the catalog %s is gone or empty", filepath.Join(data, database.FileName)),
+			err:    fmt.Errorf("the catalog %s is gone or empty", place),
 			advice: "restore it from a backup; if the data folder was never in use, run `sealdrop init` once more",
 		}
 	}
-	for _, path := range []string{data, ownKeysDir(data), hostKeysDir(data), filepath.Join(data, database.FileName)} {
+	for _, path := range []string{data, ownKeysDir(data), hostKeysDir(data), place.File()} {
 		info, err := os.Stat(path)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // host keys may be elsewhere
+			continue // host keys may be elsewhere, and so may the catalog
 		}
 		if err != nil {
 			return err
@@ -230,6 +235,14 @@ func declarations(clients []config.Client) []keys.Declaration {
 		if _, ok := c.Declared[keys.FieldFTP]; ok {
 			mode := keys.FTPMode(c.FTP)
 			d.Change.FTP = &mode
+		}
+		if _, ok := c.Declared[keys.FieldQuota]; ok {
+			bytes := int64(c.Quota)
+			d.Change.QuotaBytes = &bytes
+		}
+		if _, ok := c.Declared[keys.FieldQuotaFiles]; ok {
+			files := int64(c.QuotaFiles)
+			d.Change.QuotaFiles = &files
 		}
 		list = append(list, d)
 	}

@@ -73,7 +73,11 @@ func initialize(ctx context.Context, dir string) (initialized, error) {
 			return made, fmt.Errorf("making the data folder: %w", err)
 		}
 	}
-	if err := createOwn(cfg.Data); err != nil {
+	place, err := catalogPlace(cfg)
+	if err != nil {
+		return made, err
+	}
+	if err := createOwn(ctx, cfg.Data, place); err != nil {
 		return made, err
 	}
 	if err := sshkey.GenerateHostKeys(hostKeysDir(cfg.Data)); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -90,7 +94,11 @@ func initialize(ctx context.Context, dir string) (initialized, error) {
 	if err != nil {
 		return made, err
 	}
-	db, err := database.Open(ctx, cfg.Data)
+	own, err := keys.LoadOwn(ownKeysDir(cfg.Data))
+	if err != nil {
+		return made, errors.Join(err, blobs.Close())
+	}
+	db, err := openCatalog(ctx, place, own)
 	if err != nil {
 		return made, errors.Join(err, blobs.Close())
 	}
@@ -99,8 +107,8 @@ func initialize(ctx context.Context, dir string) (initialized, error) {
 
 // createOwn makes the gateway's own keys in a data folder that is new. In one that
 // is in use they must be there: what is held could not be released with others.
-func createOwn(data string) error {
-	used, err := database.Exists(data)
+func createOwn(ctx context.Context, data string, place database.Place) error {
+	used, err := place.Exists(ctx)
 	if err != nil {
 		return err
 	}
@@ -118,7 +126,7 @@ func createOwn(data string) error {
 	if len(left) > 0 {
 		return &advisedError{
 			err:    fmt.Errorf("%s holds %d sealed files, but there is no catalog that knows them", blobsDir(data), len(left)),
-			advice: "restore catalog.db from a backup, or move the blobs away",
+			advice: fmt.Sprintf("restore the catalog %s from a backup, or move the blobs away", place),
 		}
 	}
 	return keys.CreateOwn(ownKeysDir(data), now())

@@ -21,7 +21,7 @@ const patience = 20 * time.Second
 
 // liveCommands are the commands of scripts that need a running gateway:
 //
-//	serve                         starts it, and puts the port it listens on into $PORT
+//	serve                         starts it, and puts the port it listens on into $PORT, and the API's into $API_PORT
 //	logged PATTERN                waits until its log has a match; with !, it has none now
 //	hup, stop                     signals it; stop waits for a good end
 //	sftp USER KEY COMMAND…        runs OpenSSH's sftp in batch mode
@@ -175,8 +175,8 @@ func environment(ts *testscript.TestScript) []string {
 // scriptSettings are the variables of the gateway that scripts set.
 func scriptSettings() []string {
 	return []string{
-		"SEALDROP_CONFIG", "SEALDROP_SFTP_LISTEN", "SEALDROP_ACCESS_FAILURES", "SEALDROP_RETENTION_SWEEP",
-		"SEALDROP_RETENTION_AFTER", "SEALDROP_LOG_FORMAT",
+		"SEALDROP_CONFIG", "SEALDROP_CATALOG_URL", "SEALDROP_SFTP_LISTEN", "SEALDROP_API_LISTEN", "SEALDROP_API_TLS_CLIENT_CA", "SEALDROP_ACCESS_FAILURES", "SEALDROP_RETENTION_SWEEP",
+		"SEALDROP_RETENTION_AFTER", "SEALDROP_LOG_FORMAT", "SEALDROP_SPOOL_FOLDERS", "SEALDROP_SPOOL_SETTLE",
 	}
 }
 
@@ -220,6 +220,10 @@ func serveGateway(ts *testscript.TestScript) {
 	p := start(ts, "serve", "sealdrop", "serve")
 	found := p.await(ts, `listening"?.*address"?[=:]"?127\.0\.0\.1:(\d+)`)
 	ts.Setenv("PORT", found[1])
+	if strings.Contains(ts.Getenv("SEALDROP_API_LISTEN"), "127.0.0.1") {
+		found = p.await(ts, `listening"?.*https.*address"?[=:]"?127\.0\.0\.1:(\d+)`)
+		ts.Setenv("API_PORT", found[1])
+	}
 }
 
 func stopGateway(ts *testscript.TestScript) {

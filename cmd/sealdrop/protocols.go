@@ -25,10 +25,16 @@ import (
 	"github.com/sealdrop/sealdrop/server/sftpd"
 )
 
+// listenerServer serves listeners until it is shut down; *[server.Server] is one.
+type listenerServer interface {
+	Serve(net.Listener) error
+	Shutdown(context.Context) error
+}
+
 // protocol is a server with the listeners that it is to serve.
 type protocol struct {
 	name      string
-	server    *server.Server
+	server    listenerServer
 	listeners []net.Listener
 	close     func() // what else it has open; nil: nothing
 }
@@ -52,6 +58,13 @@ func (g *gateway) listen(recorder *folder.Recorder, digester *folder.Digester) (
 	}
 	if err := add(g.listenSFTP(store)); err != nil {
 		return protocols, err
+	}
+	if g.config.API.Enabled() {
+		list, err := g.listenAPI()
+		if err != nil {
+			return protocols, err
+		}
+		protocols = append(protocols, list...)
 	}
 	if !g.config.FTP.Enabled() {
 		return protocols, nil
@@ -195,17 +208,16 @@ func (g *gateway) listenFTP(store *folder.Store) (explicit, implicit protocol, e
 	return explicit, implicit, nil
 }
 
-// announcer returns what PASV announces.
+// announcer returns what PASV announces: what is set for the listener, or for all
+// of them, or the address that the client has connected to.
 func announcer(public []config.PublicAddress) func(netip.AddrPort) netip.Addr {
 	return func(local netip.AddrPort) netip.Addr {
 		announced := local.Addr()
 		for _, p := range public {
 			switch p.Listen {
-			case "":
-				if announced == local.Addr() {
-					announced = p.Address
-				}
 			case local.String(), fmt.Sprintf(":%d", local.Port()):
+				return p.Address
+			case "":
 				announced = p.Address
 			}
 		}
@@ -258,7 +270,7 @@ func (g *gateway) listenPassive() (list []net.Listener, err error) {
 }
 
 // expiringSoon is when a certificate's end is worth a warning.
-const expiringSoon = 30 * 24 * time.Hour
+const expiringSoon = 14 * 24 * time.Hour
 
 // ftpCertificate opens the certificate that the configuration names, or the
 // gateway's own. nil: there is no TLS.

@@ -16,10 +16,10 @@ import (
 )
 
 func (a *app) reportCommand() *cobra.Command {
-	return group("report", "list, show, remove and restore reports", `Reports are named by their id, as "deliver" and "report list" show it. What a client
+	return group("report", "list, show, remove, restore and reseal reports", `Reports are named by their id, as "deliver" and "report list" show it. What a client
 or an operator removes is only hidden until its retention is over, and can be
 restored.`,
-		a.reportList(), a.reportShow(), a.reportRemove(), a.reportRestore(), a.reportHold(true), a.reportHold(false))
+		a.reportList(), a.reportShow(), a.reportRemove(), a.reportRestore(), a.reportHold(true), a.reportHold(false), a.reportReseal())
 }
 
 // reportView is how a report is shown.
@@ -67,18 +67,27 @@ func viewReport(r reports.Report) reportView {
 
 func (a *app) reportList() *cobra.Command {
 	var client, state string
+	var held bool
 	var limit int
 	cmd := &cobra.Command{
 		Use: "list", Short: "list reports and uploads, the newest first",
-		Example: "  sealdrop report list --client acme\n  sealdrop report list --state held --limit 0 -o json",
+		Long: `Lists what is there, whatever its state. --held lists what waits for a client's PGP
+key, with the reason and for how long; it is published by itself once a usable key
+is imported.`,
+		Example: "  sealdrop report list --client acme\n  sealdrop report list --held\n  sealdrop report list --state removed --limit 0 -o json",
 		Args:    arguments(),
 	}
 	cmd.Flags().StringVar(&client, "client", "", "only this client's (`ID`)")
 	cmd.Flags().StringVar(&state, "state", "", "only those that are held, published, collected or removed")
+	cmd.Flags().BoolVar(&held, "held", false, "only those that are held, with the reason (--state held)")
+	cmd.MarkFlagsMutuallyExclusive("state", "held")
 	cmd.Flags().IntVar(&limit, "limit", 50, "how many at most; 0 for all")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if limit < 0 {
 			return usagef(cmd, "--limit is %d; it can be 0 or more", limit)
+		}
+		if held {
+			state = string(reports.Held)
 		}
 		f := catalog.Filter{State: reports.State(state)}
 		switch f.State {
@@ -104,6 +113,9 @@ func (a *app) reportList() *cobra.Command {
 			}
 			if more {
 				fmt.Fprintf(a.err, "hint: these are the newest %d; --limit 0 lists all\n", limit)
+			}
+			if f.State == reports.Held {
+				return a.showHeld(ctx, g, list)
 			}
 			return a.show(list, func(w io.Writer) { reportTable(w, list) })
 		})(cmd, args)

@@ -37,6 +37,10 @@ func TestMain(m *testing.M) {
 // before a program takes from root the power to read what others may not.
 func TestScripts(t *testing.T) {
 	t.Parallel()
+	testscript.Run(t, scripts(t, "testdata/script"))
+}
+
+func scripts(t *testing.T, dir string) testscript.Params {
 	keys := makeKeyring(t)
 	template := filepath.Join(t.TempDir(), "gw")
 	if _, err := initialize(t.Context(), template); err != nil {
@@ -52,8 +56,8 @@ func TestScripts(t *testing.T) {
 	commands["decrypt"] = keys.decrypt
 	commands["growing"] = growing
 	commands["locked"] = lockDatabase
-	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script", Cmds: commands, RequireExplicitExec: true, RequireUniqueNames: true,
+	return testscript.Params{
+		Dir: dir, Cmds: commands, RequireExplicitExec: true, RequireUniqueNames: true,
 		Setup: func(env *testscript.Env) error {
 			env.Values[processesKey{}] = processes{}
 			env.Setenv("KEYS", keys.dir)
@@ -70,7 +74,7 @@ func TestScripts(t *testing.T) {
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
-	})
+	}
 }
 
 func setUpGateway(ts *testscript.TestScript, template string, clients []string) {

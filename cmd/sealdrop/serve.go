@@ -105,6 +105,7 @@ func (a *app) serve(ctx context.Context, g *gateway) (err error) {
 	tasks.Go(func() { g.gate.Run(background) })
 	tasks.Go(func() { g.sweeper.Run(background) })
 	tasks.Go(func() { g.runReleases(background) })
+	tasks.Go(func() { g.runSpools(background) })
 	hups := make(chan os.Signal, 1)
 	signal.Notify(hups, syscall.SIGHUP) // before anybody can know that the gateway runs
 	defer signal.Stop(hups)
@@ -184,9 +185,11 @@ func changedSections(running, loaded *config.Config) []string {
 		{"log", running.Log, loaded.Log},
 		{"sftp", running.SFTP, loaded.SFTP},
 		{"ftp", running.FTP, loaded.FTP},
+		{"api", running.API, loaded.API},
 		{"sealing", running.Sealing, loaded.Sealing},
 		{"retention", running.Retention, loaded.Retention},
 		{"access", running.Access, loaded.Access},
+		{"spool", running.Spool, loaded.Spool},
 	} {
 		if !reflect.DeepEqual(s.running, s.loaded) {
 			changed = append(changed, s.name)

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/sealdrop/sealdrop/internal/certificate"
+	"github.com/sealdrop/sealdrop/reports"
+	"github.com/sealdrop/sealdrop/reports/intake/producer"
+	"github.com/sealdrop/sealdrop/server"
+	"github.com/sealdrop/sealdrop/server/api"
+)
+
+// listenAPI opens the API's listeners: with TLS on addresses, without on unix
+// sockets.
+func (g *gateway) listenAPI() (list []protocol, err error) {
+	cfg := g.config.API
+	config := api.Config{
+		Publisher: g.publisher, Producers: producer.New(g.db, now), Report: g.catalog.Report,
+		Client: func(ctx context.Context, id reports.ClientID) error {
+			_, err := g.register.Client(ctx, id)
+			return err
+		},
+		Secret: g.own.Delivery, Uploads: cfg.Limits.Uploads, MaxReport: int64(cfg.Limits.ReportSize),
+		HeaderTimeout: cfg.Limits.HeaderTimeout.Std(), IdleTimeout: cfg.Limits.IdleTimeout.Std(), StallTimeout: cfg.Limits.StallTimeout.Std(),
+		Now: now, Log: g.log,
+	}
+	if config.MaxReport < 0 {
+		config.MaxReport = math.MaxInt64
+	}
+	if len(cfg.Addresses()) > 0 {
+		secret, err := g.apiCertificate()
+		if err != nil {
+			return nil, err
+		}
+		config.Certificate = secret.Get
+		if config.ClientCAs, err = loadAuthorities(cfg.TLS.ClientCA); err != nil {
+			return nil, err
+		}
+	}
+	// Opened before anything is started: what fails leaves nothing behind.
+	sockets, err := listenSockets(cfg.Sockets())
+	if err != nil {
+		return nil, err
+	}
+	addresses, err := listen("api.listen", cfg.Addresses())
+	if err != nil {
+		closeAll(sockets)
+		return nil, err
+	}
+	speaker := api.New(config)
+	front, err := g.apiFront(speaker)
+	if err != nil {
+		closeAll(append(sockets, addresses...))
+		return nil, err
+	}
+	return []protocol{
+		{name: "https", server: front, listeners: addresses},
+		{name: "http", server: speaker, listeners: sockets},
+	}, nil
+}
+
+// apiFront bounds who connects over the network, and hands the connections on.
+func (g *gateway) apiFront(speaker *api.Server) (*server.Server, error) {
+	cfg := g.config.API
+	return server.New(server.Config{
+		Name: "https", Log: g.log,
+		Admit: func(a netip.Addr) bool {
+			for _, p := range cfg.Allow {
+				if p.Contains(a) {
+					return true
+				}
+			}
+			return false
+		},
+		Limits: server.Limits{
+			Connections: cfg.Limits.Connections, ConnectionsPerAddress: cfg.Limits.ConnectionsPerAddress,
+			Unauthenticated: (cfg.Limits.Connections + 1) / 2, LoginTimeout: 2 * cfg.Limits.HeaderTimeout.Std(),
+			// HTTP has time-outs of its own. This one bounds how long sealing may take
+			// behind the last byte.
+			IdleTimeout: max(cfg.Limits.IdleTimeout.Std(), cfg.Limits.StallTimeout.Std()) + 10*time.Minute,
+		},
+		Handler: func(ctx context.Context, c *server.Conn) { speaker.ServeConn(ctx, c) },
+	})
+}
+
+func closeAll(listeners []net.Listener) {
+	for _, l := range listeners {
+		_ = l.Close() // nobody has been served
+	}
+}
+
+func (g *gateway) apiCertificate() (*certificate.File, error) {
+	cert, key := g.config.API.TLS.Certificate, g.config.API.TLS.Key
+	if cert == "" {
+		var err error
+		if cert, key, err = certificate.SelfSigned(tlsDir(g.config.Data), g.ownNames(), now()); err != nil {
+			return nil, err
+		}
+	}
+	f, err := certificate.Open(cert, key, now, g.log)
+	if err != nil {
+		return nil, err
+	}
+	g.log.Info("TLS certificate of the API", "file", cert, "fingerprint", f.Fingerprint(), "expires", f.Expires())
+	if f.Expires().Sub(now()) < expiringSoon {
+		g.log.Warn("the TLS certificate is about to expire, or has", "file", cert, "expires", f.Expires())
+	}
+	return f, nil
+}
+
+// loadAuthorities reads certificates of authorities. nil: none are named.
+func loadAuthorities(path string) (*x509.CertPool, error) {
+	if path == "" {
+		return nil, nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the certificates of authorities: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(data) {
+		return nil, &advisedError{
+			fmt.Errorf("there is no certificate in %s", path), "name a PEM file that has -----BEGIN CERTIFICATE----- in it",
+		}
+	}
+	return pool, nil
+}
+
+// socketMode lets the members of the socket's group connect.
+const socketMode = 0o660
+
+// listenSockets opens all unix sockets or none. One that a gateway has left behind
+// when it was killed is taken over; one that is in use is not.
+func listenSockets(paths []string) (list []net.Listener, err error) {
+	for _, path := range paths {
+		l, err := listenSocket(path)
+		if err != nil {
+			closeAll(list)
+			return nil, &socketError{path, err}
+		}
+		list = append(list, l)
+	}
+	return list, nil
+}
+
+func listenSocket(path string) (net.Listener, error) {
+	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == os.ModeSocket {
+		c, err := net.DialTimeout("unix", path, time.Second)
+		if err == nil {
+			return nil, errors.Join(syscall.EADDRINUSE, c.Close())
+		}
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			if err := os.Remove(path); err != nil {
+				return nil, err
+			}
+		}
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, socketMode); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+// socketError says which unix socket could not be listened on.
+type socketError struct {
+	path string
+	err  error
+}
+
+func (e *socketError) Error() string {
+	err := e.err
+	if op := new(net.OpError); errors.As(err, &op) {
+		err = op.Err // without the path, which would be there twice
+	}
+	return fmt.Sprintf("listening on unix:%s: %v", e.path, err)
+}
+
+func (e *socketError) Unwrap() error { return e.err }
+
+// Hint says what an operator can do.
+func (e *socketError) Hint() string {
+	if errors.Is(e.err, syscall.EADDRINUSE) {
+		return "another program has the socket, or a file of that name is there: look with `ls -l " + e.path + "` and `ss -lxp`, or change api.listen"
+	}
+	return "the folder must be there, and the gateway's user must be able to write to it; or change api.listen"
+}

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sealdrop/sealdrop/internal/backup"
+	"github.com/sealdrop/sealdrop/internal/database"
+	"github.com/sealdrop/sealdrop/internal/fsck"
+	"github.com/sealdrop/sealdrop/keys"
+	"github.com/sealdrop/sealdrop/keys/pgp"
+	"github.com/sealdrop/sealdrop/reports/blob"
+	"github.com/sealdrop/sealdrop/reports/catalog"
+)
+
+func (a *app) restoreCommand() *cobra.Command {
+	var o backup.RestoreOptions
+	cmd := &cobra.Command{
+		Use: "restore BACKUP --to NEWDATA", Short: "make a data folder of a backup, and check it",
+		Long: `Copies a backup into the new folder NEWDATA, which becomes a data folder. BACKUP is
+one that "sealdrop backup" made, or the folder of several, of which the newest is
+taken. Every file is compared with the manifest's SHA-256, the catalog is opened, the
+audit's chain compared with the one that was noted, and all of it checked as
+"sealdrop fsck" does, before NEWDATA gets its name. If anything is wrong there is no
+NEWDATA, and the error names the file. Nothing is ever overwritten: NEWDATA must be
+absent or empty. An interrupted run leaves NEWDATA.partial, and the next run removes it.
+
+--accept-losses restores all else where single reports are missing or damaged, and
+drops those from the catalog, each with an audit record.
+
+It needs no configuration, and no gateway. Afterwards let "data" in the
+configuration name NEWDATA, and start the gateway; the configuration as it was is in
+NEWDATA/config. What was published after the backup is not in it: deliver it again.`,
+		Example: "  sealdrop restore /mnt/backup/sealdrop --to /var/lib/sealdrop-restored\n" +
+			"  sealdrop restore /mnt/backup/sealdrop/20261122T021600Z --to /var/lib/sealdrop-restored",
+		Args: arguments("BACKUP"),
+	}
+	cmd.Flags().StringVar(&o.To, "to", "", "the `folder` to make")
+	cmd.Flags().BoolVar(&o.AcceptLosses, "accept-losses", false, "leave out reports that are missing or damaged, and restore the rest")
+	_ = cmd.MarkFlagRequired("to") // the flag was defined above
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if o.To == "" {
+			return usagef(cmd, "--to is empty; is a variable of your script not set?")
+		}
+		o.From, o.Actor, o.Now, o.Check = args[0], actor(), now, checkRestored
+		bar := a.progress("restoring", -1, true)
+		o.Progress = func(n int64) { _ = bar.Add64(n) } // it only shows
+		done, err := backup.Restore(cmd.Context(), o)
+		_ = bar.Close()
+		if errors.Is(err, context.Canceled) {
+			return errors.New("interrupted; nothing was restored")
+		}
+		if err != nil {
+			return err
+		}
+		return a.show(done, func(w io.Writer) { restoredTable(w, done) })
+	}
+	return a.outputFlag(cmd)
+}
+
+func restoredTable(w io.Writer, done backup.Restored) {
+	row(w, "data folder", done.Data)
+	row(w, "from the backup", done.Backup)
+	row(w, "made", stamp(done.Made))
+	row(w, "files", done.Files)
+	row(w, "size", size(done.Bytes))
+	if done.Dropped > 0 {
+		row(w, "left out: purged while the backup was made", done.Dropped)
+	}
+	if done.Lost > 0 {
+		row(w, "left out: missing or damaged", done.Lost)
+	}
+	fmt.Fprintf(w, "\nEvery file was checked. Next: let `data` in the configuration name %s.\n", plain(done.Data))
+	if !done.Keys {
+		fmt.Fprintf(w, "The backup was made without keys: put the gateway's own into %s and %s first.\n",
+			plain(ownKeysDir(done.Data)), plain(hostKeysDir(done.Data)))
+	}
+}
+
+// checkRestored looks at a data folder as `sealdrop fsck` does, without a
+// configuration, and maybe without the gateway's own keys.
+func checkRestored(ctx context.Context, data string) (err error) {
+	db, err := database.InFolder(data).Open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	blobs, err := blob.OpenDir(blobsDir(data))
+	if err != nil {
+		return err
+	}
+	defer blobs.Close() // only read from
+	certs := certificates{register: keys.NewRegister(db, now)}
+	own, err := keys.LoadOwn(ownKeysDir(data))
+	switch {
+	case err == nil:
+		certs.own = []pgp.Certificate{own.Hold.Certificate()}
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	const never = 100 * 365 * 24 * time.Hour // blobs without a row are not this check's business
+	var first *fsck.Finding
+	done, err := fsck.New(fsck.Config{
+		DB: db, Catalog: catalog.New(db, now), Blobs: blobs, Certificate: certs.find, Grace: never, Now: now,
+	}).Run(ctx, fsck.Options{}, func(f fsck.Finding) {
+		if first == nil {
+			first = &f
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if first != nil {
+		return fmt.Errorf("%d findings; the first: %s %s", done.Findings, first.Name, first.Problem)
+	}
+	return nil
+}
