@@ -572,7 +572,7 @@ func TestNoGoroutinesAreLeft(t *testing.T) {
 		_, _ = ssh.Dial("tcp", h.addr, cfg)
 	}
 	h.close()
-	gone := func() bool { return running("server/sftpd.") == 0 && running("sftp.(*packetManager)") == 0 }
+	gone := func() bool { return running("server/sftpd.(*") == 0 && running("sftp.(*packetManager)") == 0 }
 	for end := time.Now().Add(5 * time.Second); !gone(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("goroutines are left:\n%s", stacks())
