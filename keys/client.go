@@ -17,7 +17,8 @@ import (
 	"github.com/sealdrop/sealdrop/reports"
 )
 
-// Client is somebody that reports are delivered to.
+// Client is somebody that reports are delivered to or, with DeliversTo, a producer
+// that hands them in over sFTP.
 type Client struct {
 	ID   reports.ClientID
 	Name string
@@ -31,6 +32,9 @@ type Client struct {
 	// Quota is how much it may have. Where it says nothing (0), the gateway's
 	// default holds.
 	Quota reports.Quota
+	// DeliversTo is for whom a producer hands in reports. It gets none itself, and is
+	// let in over sFTP only.
+	DeliversTo Reach
 	// Declared maps the fields that the configuration declares ("name", "allow",
 	// "retention", "disabled", "ftp", "quota", "quota_files") to the place where it
 	// does ("config.yaml:12").
@@ -49,7 +53,12 @@ type Change struct {
 	// QuotaBytes and QuotaFiles are as in [reports.Quota].
 	QuotaBytes *int64
 	QuotaFiles *int64
+	// DeliversTo is for a producer, and leaves it one.
+	DeliversTo *Reach
 }
+
+// Producer reports whether c hands in reports instead of getting them.
+func (c Client) Producer() bool { return !c.DeliversTo.IsZero() }
 
 // FTPMode says how a client may use FTP. sFTP is open to it in any case.
 type FTPMode string
@@ -78,6 +87,7 @@ const (
 	FieldFTP        = "ftp"
 	FieldQuota      = "quota"
 	FieldQuotaFiles = "quota_files"
+	FieldDeliversTo = "delivers_to" // never declared
 )
 
 // fields returns the names of all fields.
@@ -152,6 +162,12 @@ func clientFromRow(row query.Client, prefixes []string) (Client, error) {
 			return Client{}, fmt.Errorf("reading client %s: its declaration: %w", id, err)
 		}
 	}
+	if c.DeliversTo, err = ParseReach(row.DeliversTo); err != nil {
+		return Client{}, fmt.Errorf("reading client %s: whom it delivers to: %w", id, err)
+	}
+	if c.Producer() {
+		c.FTP = FTPOff
+	}
 	if c.FTP != FTPTLS && c.FTP != FTPPlain && c.FTP != FTPOff {
 		return Client{}, fmt.Errorf("reading client %s: its ftp is %q", id, row.Ftp)
 	}
@@ -205,8 +221,26 @@ func (r *Register) AddClient(ctx context.Context, actor string, c Client) error 
 		if !errors.Is(err, database.ErrNotFound) {
 			return err
 		}
+		if err := knownReach(tx, c.DeliversTo); err != nil {
+			return err
+		}
 		return r.insert(tx, actor, c)
 	})
+}
+
+// knownReach returns an error that wraps [reports.ErrUnknownClient] if a producer
+// can't deliver to one that it is to reach.
+func knownReach(tx *database.Tx, reach Reach) error {
+	for _, id := range reach.Clients {
+		c, err := readClient(tx.Context(), tx.Queries, id)
+		if err != nil {
+			return err
+		}
+		if c.Producer() {
+			return fmt.Errorf("%w: %s is a producer", reports.ErrUnknownClient, id)
+		}
+	}
+	return nil
 }
 
 // ExistsError says that a client of that id is there already.
@@ -227,7 +261,8 @@ func (r *Register) insert(tx *database.Tx, actor string, c Client) error {
 	}
 	err = tx.InsertClient(tx.Context(), query.InsertClientParams{
 		ID: c.ID.String(), Name: c.Name, Retention: c.Retention.Microseconds(), Disabled: flag(c.Disabled),
-		Ftp: string(c.FTP.orDefault()), QuotaBytes: c.Quota.Bytes, QuotaFiles: c.Quota.Files, Declared: declared, CreatedAt: database.Micros(now),
+		Ftp: string(c.FTP.orDefault()), QuotaBytes: c.Quota.Bytes, QuotaFiles: c.Quota.Files,
+		DeliversTo: c.DeliversTo.String(), Declared: declared, CreatedAt: database.Micros(now),
 	})
 	if err != nil {
 		return fmt.Errorf("adding client %s: %w", c.ID, err)
@@ -237,8 +272,16 @@ func (r *Register) insert(tx *database.Tx, actor string, c Client) error {
 	}
 	return r.changed(tx, audit.Entry{
 		Event: "client.added", Actor: actor, Client: c.ID.String(),
-		Detail: map[string]string{"name": c.Name, "allow": prefixText(c.Allow), "ftp": string(c.FTP.orDefault())},
+		Detail: addedDetail(c),
 	})
+}
+
+func addedDetail(c Client) map[string]string {
+	detail := map[string]string{"name": c.Name, "allow": prefixText(c.Allow), "ftp": string(c.FTP.orDefault())}
+	if c.Producer() {
+		detail[FieldDeliversTo] = c.DeliversTo.String()
+	}
+	return detail
 }
 
 // changed records e and tells running gateways to look at access again.
@@ -261,6 +304,15 @@ func (r *Register) UpdateClient(ctx context.Context, actor string, id reports.Cl
 		var fields []string
 		c, fields = change.apply(before)
 		if err := before.checkUndeclared(fields); err != nil {
+			return err
+		}
+		if before.Producer() != c.Producer() {
+			return &RoleError{before}
+		}
+		if c.Producer() && c.FTP != FTPOff {
+			return fmt.Errorf("%s is a producer, which is let in over sFTP only", id)
+		}
+		if err := knownReach(tx, c.DeliversTo); change.DeliversTo != nil && err != nil {
 			return err
 		}
 		if before.dropped() && !c.Disabled {
@@ -295,6 +347,9 @@ func (ch Change) apply(c Client) (Client, []string) {
 	if ch.QuotaFiles != nil && *ch.QuotaFiles != c.Quota.Files {
 		c.Quota.Files, fields = *ch.QuotaFiles, append(fields, FieldQuotaFiles)
 	}
+	if ch.DeliversTo != nil && ch.DeliversTo.String() != c.DeliversTo.String() {
+		c.DeliversTo, fields = *ch.DeliversTo, append(fields, FieldDeliversTo)
+	}
 	return c, fields
 }
 
@@ -316,7 +371,7 @@ func (r *Register) update(tx *database.Tx, actor string, before, after Client) e
 	err = tx.UpdateClient(tx.Context(), query.UpdateClientParams{
 		ID: after.ID.String(), Name: after.Name, Retention: after.Retention.Microseconds(),
 		Disabled: flag(after.Disabled), Ftp: string(after.FTP.orDefault()),
-		QuotaBytes: after.Quota.Bytes, QuotaFiles: after.Quota.Files, Declared: declared,
+		QuotaBytes: after.Quota.Bytes, QuotaFiles: after.Quota.Files, DeliversTo: after.DeliversTo.String(), Declared: declared,
 	})
 	if err != nil {
 		return fmt.Errorf("changing client %s: %w", after.ID, err)
@@ -347,6 +402,7 @@ func difference(before, after Client) map[string]string {
 	note(FieldDisabled, fmt.Sprint(before.Disabled), fmt.Sprint(after.Disabled))
 	note(FieldFTP, string(before.FTP.orDefault()), string(after.FTP.orDefault()))
 	note(FieldQuota, limitText(before.Quota.Bytes), limitText(after.Quota.Bytes))
+	note(FieldDeliversTo, before.DeliversTo.String(), after.DeliversTo.String())
 	note(FieldQuotaFiles, limitText(before.Quota.Files), limitText(after.Quota.Files))
 	return diff
 }

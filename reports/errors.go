@@ -24,6 +24,10 @@ var (
 	ErrNotResumable = errors.New("an upload of this name was cut off; upload the whole file again")
 	// ErrIncomplete: parts of an upload were never sent.
 	ErrIncomplete = errors.New("parts of the file were not sent")
+	// ErrOrder: a file that is sealed while it comes was written too far out of order.
+	ErrOrder = errors.New("write the file in order, from its beginning and each byte once; what comes is sealed at once and can't be changed")
+	// ErrTooMany: a session has more unfinished files than it may have.
+	ErrTooMany = errors.New("too many files are unfinished in this session; rename or remove some first")
 	// ErrTooLarge: a file is longer than any that the gateway takes.
 	ErrTooLarge = errors.New("the file is too large")
 	// ErrOnHold: the report is under a legal hold.

@@ -43,20 +43,33 @@ func (a *app) withGateway(fn func(ctx context.Context, g *gateway, args []string
 	}
 }
 
+const addHelp = `Adds a client. With --delivers-to it adds a producer instead: somebody who hands in
+reports over sFTP. It logs in with the user name ID and its SSH key, sees one folder
+for each client that it may deliver to, and can read nothing. What it writes there is
+sealed as it comes. A name that ends in .part, .partial, .filepart or .tmp, or begins
+with a dot, is not delivered until it is renamed.`
+
 func (a *app) clientAdd() *cobra.Command {
 	var name, retention, ftp string
-	var allow []string
+	var allow, reach []string
 	var quota quotaFlags
 	cmd := &cobra.Command{
-		Use: "add ID --allow CIDR[,CIDR]", Short: "add a client",
-		Example: `  sealdrop client add acme --name "Acme Capital" --allow 203.0.113.0/24,2001:db8::/48`,
-		Args:    arguments("ID"),
+		Use: "add ID --allow CIDR[,CIDR]", Short: "add a client, or a producer",
+		Long: addHelp,
+		Example: `  sealdrop client add acme --name "Acme Capital" --allow 203.0.113.0/24,2001:db8::/48
+  sealdrop client add nightly-batch --delivers-to acme,globex --allow 10.1.2.3
+  sealdrop key import --client nightly-batch batch.pub`,
+		Args: arguments("ID"),
 	}
 	cmd.Flags().StringVar(&name, "name", "", "the client's name (default: its id)")
 	cmd.Flags().StringSliceVar(&allow, "allow", nil, "networks or addresses that it may connect from")
 	cmd.Flags().StringVar(&retention, "retention", "", "how long its reports are kept, such as 30d (default: the gateway's)")
 	ftpFlag(cmd, &ftp, " (default: tls)")
 	quota.define(cmd)
+	reachFlag(cmd, &reach)
+	for _, other := range []string{"ftp", "retention", "quota", "quota-files"} {
+		cmd.MarkFlagsMutuallyExclusive("delivers-to", other)
+	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		id, err := clientArg(cmd, args[0])
 		if err != nil {
@@ -83,6 +96,9 @@ func (a *app) clientAdd() *cobra.Command {
 				return err
 			}
 		}
+		if c.DeliversTo, err = reachArg(cmd, reach); err != nil {
+			return err
+		}
 		var limits keys.Change
 		if err := quota.change(cmd, &limits); err != nil {
 			return err
@@ -104,7 +120,7 @@ func (a *app) clientAdd() *cobra.Command {
 
 func (a *app) clientSet() *cobra.Command {
 	var name, retention, ftp string
-	var allow, add, remove []string
+	var allow, add, remove, reach []string
 	var quota quotaFlags
 	cmd := &cobra.Command{
 		Use: "set ID", Short: "change a client's name, addresses, retention, quota or FTP",
@@ -122,7 +138,8 @@ client has refuses what is new, and touches nothing that is there.`,
 	cmd.Flags().StringVar(&retention, "retention", "", "how long its reports are kept; 0 for the gateway's own time")
 	ftpFlag(cmd, &ftp, "")
 	quota.define(cmd)
-	cmd.MarkFlagsOneRequired("name", "allow", "allow-add", "allow-remove", "retention", "ftp", "quota", "quota-files")
+	reachFlag(cmd, &reach)
+	cmd.MarkFlagsOneRequired("name", "allow", "allow-add", "allow-remove", "retention", "ftp", "quota", "quota-files", "delivers-to")
 	cmd.MarkFlagsMutuallyExclusive("allow", "allow-add")
 	cmd.MarkFlagsMutuallyExclusive("allow", "allow-remove")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -130,7 +147,7 @@ client has refuses what is new, and touches nothing that is there.`,
 		if err != nil {
 			return err
 		}
-		change, err := changeFlags(cmd, name, retention, ftp)
+		change, err := changeFlags(cmd, name, retention, ftp, reach)
 		if err != nil {
 			return err
 		}
@@ -175,9 +192,9 @@ func networkLists(cmd *cobra.Command, allow, add, remove []string) (lists [3][]n
 	return lists, nil
 }
 
-// changeFlags is the change that --name, --retention and --ftp ask for, if they are
-// given.
-func changeFlags(cmd *cobra.Command, name, retention, ftp string) (change keys.Change, err error) {
+// changeFlags is the change that --name, --retention, --ftp and --delivers-to ask
+// for, if they are given.
+func changeFlags(cmd *cobra.Command, name, retention, ftp string, reach []string) (change keys.Change, err error) {
 	if cmd.Flags().Changed("name") {
 		if name, err = nameArg(cmd, name); err != nil {
 			return change, err
@@ -197,6 +214,13 @@ func changeFlags(cmd *cobra.Command, name, retention, ftp string) (change keys.C
 			return change, err
 		}
 		change.FTP = &mode
+	}
+	if cmd.Flags().Changed("delivers-to") {
+		to, err := reachArg(cmd, reach)
+		if err != nil {
+			return change, err
+		}
+		change.DeliversTo = &to
 	}
 	return change, nil
 }
@@ -272,23 +296,25 @@ clients that it does not name.`,
 
 // clientView is how a client is shown.
 type clientView struct {
-	ID        reports.ClientID  `json:"id"`
-	Name      string            `json:"name"`
-	Allow     []netip.Prefix    `json:"allow"`
-	Retention string            `json:"retention,omitempty"`
-	Disabled  bool              `json:"disabled"`
-	FTP       keys.FTPMode      `json:"ftp"`
-	Quota     *quotaView        `json:"quota,omitempty"`
-	Created   time.Time         `json:"created"`
-	Declared  map[string]string `json:"declared,omitempty"`
-	Keys      []keyView         `json:"keys,omitempty"`
-	Password  *passwordView     `json:"password,omitempty"`
-	Files     *int64            `json:"files,omitempty"`
-	Bytes     *int64            `json:"bytes,omitempty"`
+	ID        reports.ClientID `json:"id"`
+	Name      string           `json:"name"`
+	Allow     []netip.Prefix   `json:"allow"`
+	Retention string           `json:"retention,omitempty"`
+	Disabled  bool             `json:"disabled"`
+	FTP       keys.FTPMode     `json:"ftp"`
+	// DeliversTo are a producer's clients, "*" for all.
+	DeliversTo string            `json:"delivers_to,omitempty"`
+	Quota      *quotaView        `json:"quota,omitempty"`
+	Created    time.Time         `json:"created"`
+	Declared   map[string]string `json:"declared,omitempty"`
+	Keys       []keyView         `json:"keys,omitempty"`
+	Password   *passwordView     `json:"password,omitempty"`
+	Files      *int64            `json:"files,omitempty"`
+	Bytes      *int64            `json:"bytes,omitempty"`
 }
 
 func viewClient(c keys.Client) clientView {
-	v := clientView{ID: c.ID, Name: c.Name, Allow: c.Allow, Disabled: c.Disabled, FTP: c.FTP, Created: c.Created, Declared: c.Declared}
+	v := clientView{ID: c.ID, Name: c.Name, Allow: c.Allow, Disabled: c.Disabled, FTP: c.FTP, DeliversTo: c.DeliversTo.String(), Created: c.Created, Declared: c.Declared}
 	if v.Allow == nil {
 		v.Allow = []netip.Prefix{}
 	}
@@ -379,11 +405,16 @@ func (a *app) showClient(ctx context.Context, g *gateway, c keys.Client) error {
 		row(w, "name", v.Name+place(c, keys.FieldName))
 		row(w, "state", enabled(v.Disabled)+place(c, keys.FieldDisabled))
 		row(w, "allow", networks(v.Allow)+place(c, keys.FieldAllow))
-		row(w, "retention", retention+place(c, keys.FieldRetention))
-		row(w, "ftp", string(v.FTP)+place(c, keys.FieldFTP))
-		row(w, "created", stamp(v.Created))
-		row(w, "folder", fmt.Sprintf("%s files, %s", v.Quota.fileText(*v.Files), v.Quota.byteText(*v.Bytes)))
-		row(w, "quota", v.Quota.quotaText(c))
+		if c.Producer() {
+			row(w, "delivers to", strings.ReplaceAll(v.DeliversTo, ",", " "))
+			row(w, "created", stamp(v.Created))
+		} else {
+			row(w, "retention", retention+place(c, keys.FieldRetention))
+			row(w, "ftp", string(v.FTP)+place(c, keys.FieldFTP))
+			row(w, "created", stamp(v.Created))
+			row(w, "folder", fmt.Sprintf("%s files, %s", v.Quota.fileText(*v.Files), v.Quota.byteText(*v.Bytes)))
+			row(w, "quota", v.Quota.quotaText(c))
+		}
 		for _, k := range v.Keys {
 			row(w, string(k.Kind)+" key", fmt.Sprintf("%s %s, %s", k.Fingerprint, k.Algorithm, k.State))
 		}

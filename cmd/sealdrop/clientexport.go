@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -23,14 +24,18 @@ func (a *app) clientExport() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if _, err := g.register.Client(ctx, id); err != nil {
+			c, err := g.register.Client(ctx, id)
+			if err != nil {
 				return err
+			}
+			if c.Producer() {
+				return fmt.Errorf("%s is a producer; only clients can be declared", id)
 			}
 			wanted[id.String()] = true
 		}
 		list := []exportedClient{}
 		err := g.register.Clients(ctx, func(c keys.Client) bool {
-			if len(wanted) == 0 || wanted[c.ID.String()] {
+			if !c.Producer() && (len(wanted) == 0 || wanted[c.ID.String()]) {
 				list = append(list, exportClient(c))
 			}
 			return true

@@ -128,7 +128,7 @@ func (g *gateway) listenSFTP(store *folder.Store) (p protocol, err error) {
 	limits := g.config.SFTP.Limits
 	speaker, err := sftpd.New(sftpd.Config{
 		HostKeys: hostKeys, CheckKey: sshkey.Check, Log: g.log,
-		Gate:     &sftpGate{gate: g.gate, store: store, keptFor: g.keptFor},
+		Gate:     &sftpGate{gate: g.gate, store: store, drops: &drops{g}, keptFor: g.keptFor},
 		MaxTries: limits.Tries, MaxHandles: limits.HandlesPerSession,
 		IdleTimeout: limits.IdleTimeout.Std(),
 	})

@@ -15,6 +15,7 @@ import (
 type sftpGate struct {
 	gate    *access.Gate
 	store   *folder.Store
+	drops   *drops
 	keptFor func(retention time.Duration) time.Duration
 }
 
@@ -40,7 +41,11 @@ func (g *sftpGate) Login(ctx context.Context, a sftpd.Attempt, end func(reason s
 	if s == nil {
 		return nil, &sftpd.Refusal{Reason: string(d.Reason), Banner: banner(d, attempt)}
 	}
-	return &sftpSession{session: s, folder: g.store.Folder(folder.Session{
+	if s.Client.Producer() {
+		f := g.drops.folder(s)
+		return &sftpSession{session: s, folder: f, close: f.Close}, nil
+	}
+	return &sftpSession{session: s, close: func() {}, folder: g.store.Folder(folder.Session{
 		Client: s.Client.ID, Retention: g.keptFor(s.Client.Retention), Protocol: "sftp", Address: s.Address.String(), Fingerprint: s.Fingerprint,
 		Evidence: "bytes sent and file closed by the client",
 	})}, nil
@@ -102,9 +107,14 @@ func failure(c sftpd.Cause) access.Reason {
 // sftpSession is an [sftpd.Session].
 type sftpSession struct {
 	session *access.Session
-	folder  *folder.FS
+	folder  sftpd.Folder
+	close   func() // what the folder has open
 }
 
 func (s *sftpSession) Folder() sftpd.Folder { return s.folder }
 func (s *sftpSession) Client() string       { return s.session.Client.ID.String() }
-func (s *sftpSession) Close()               { s.session.Close() }
+
+func (s *sftpSession) Close() {
+	s.close()
+	s.session.Close()
+}

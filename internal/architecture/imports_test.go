@@ -42,6 +42,7 @@ var allowed = map[string][]string{
 	"server/sftpd":       {"reports", "server/folder", "server/access"},
 	"server/ftpd":        {"reports", "server/folder", "server/access"},
 	"server/api":         {"reports", "reports/publish", "reports/intake/producer", "internal/database"},
+	"server/drop":        {"reports", "reports/publish", "server/folder"},
 	"server/portal":      {"reports", "server/folder", "server/access"},
 	"server/ops":         {"reports", "server/folder", "server/access"},
 	"retention":          {"reports", "reports/catalog"},

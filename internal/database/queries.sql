@@ -10,12 +10,12 @@ SELECT * FROM clients WHERE id > @after ORDER BY id LIMIT CAST(@n AS BIGINT);
 SELECT * FROM clients WHERE declared <> '' ORDER BY id;
 
 -- name: InsertClient :exec
-INSERT INTO clients (id, name, retention, disabled, ftp, quota_bytes, quota_files, declared, created_at)
-VALUES (@id, @name, @retention, @disabled, @ftp, @quota_bytes, @quota_files, @declared, @created_at);
+INSERT INTO clients (id, name, retention, disabled, ftp, quota_bytes, quota_files, delivers_to, declared, created_at)
+VALUES (@id, @name, @retention, @disabled, @ftp, @quota_bytes, @quota_files, @delivers_to, @declared, @created_at);
 
 -- name: UpdateClient :exec
 UPDATE clients SET name = @name, retention = @retention, disabled = @disabled, ftp = @ftp,
-    quota_bytes = @quota_bytes, quota_files = @quota_files, declared = @declared
+    quota_bytes = @quota_bytes, quota_files = @quota_files, delivers_to = @delivers_to, declared = @declared
 WHERE id = @id;
 
 -- name: DeleteClient :exec

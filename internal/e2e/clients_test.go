@@ -248,7 +248,7 @@ func (c *client) mustHave(name string, data []byte) {
 func (c *client) gpgOpens(sealed string, want []byte) {
 	c.g.t.Helper()
 	home := filepath.Join(c.home, "gnupg")
-	if err := os.Mkdir(home, 0o700); err != nil {
+	if err := os.MkdirAll(home, 0o700); err != nil {
 		c.g.t.Fatal(err)
 	}
 	defer func() { _ = c.command("gpgconf", "--homedir", home, "--kill", "all").Run() }()

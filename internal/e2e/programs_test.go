@@ -25,18 +25,20 @@ func openSSH() program {
 	}
 }
 
-func psftp() program {
-	do := func(c *client, format string, args ...any) string {
-		c.g.t.Helper()
-		if _, err := exec.LookPath("puttygen"); err != nil {
-			c.g.t.Fatal(err)
-		}
-		ppk := c.key + ".ppk"
-		c.run("", "puttygen", c.key, "-O", "private", "-o", ppk)
-		hostKey := strings.Fields(c.run("", "ssh-keygen", "-lf", c.g.dir+"/data/hostkeys/ssh_host_ed25519_key.pub"))[1]
-		batch := c.write("batch", []byte(fmt.Sprintf(format, args...)+"\n"))
-		return c.run("", "psftp", "-batch", "-hostkey", hostKey, "-P", c.at.port, "-i", ppk, "-b", batch, c.at.user+"@"+c.at.host)
+func psftpBatch(c *client, format string, args ...any) string {
+	c.g.t.Helper()
+	if _, err := exec.LookPath("puttygen"); err != nil {
+		c.g.t.Fatal(err)
 	}
+	ppk := c.key + ".ppk"
+	c.run("", "puttygen", c.key, "-O", "private", "-o", ppk)
+	hostKey := strings.Fields(c.run("", "ssh-keygen", "-lf", c.g.dir+"/data/hostkeys/ssh_host_ed25519_key.pub"))[1]
+	batch := c.write("batch", []byte(fmt.Sprintf(format, args...)+"\n"))
+	return c.run("", "psftp", "-batch", "-hostkey", hostKey, "-P", c.at.port, "-i", ppk, "-b", batch, c.at.user+"@"+c.at.host)
+}
+
+func psftp() program {
+	do := psftpBatch
 	return program{
 		name: "PuTTY psftp", version: printed("psftp", "-V"), keyType: "ed25519",
 		list:      func(c *client) string { return do(c, "ls") },
@@ -51,14 +53,15 @@ func psftp() program {
 	}
 }
 
+func lftpScript(c *client, format string, args ...any) string {
+	c.g.t.Helper()
+	ssh := fmt.Sprintf("ssh -a -x -F /dev/null -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o IdentitiesOnly=yes -i %s", c.key)
+	script := fmt.Sprintf("set cmd:fail-exit yes; set net:max-retries 1; set sftp:connect-program %q; open -u %s,x sftp://%s; ", ssh, c.at.user, c.at.hostPort())
+	return c.run("", "lftp", "-c", script+fmt.Sprintf(format, args...))
+}
+
 func lftp() program {
-	do := func(c *client, format string, args ...any) string {
-		c.g.t.Helper()
-		ssh := fmt.Sprintf("ssh -a -x -F /dev/null -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o IdentitiesOnly=yes -i %s", c.key)
-		script := fmt.Sprintf("set cmd:fail-exit yes; set net:max-retries 1; set sftp:connect-program %q; open -u %s,x sftp://%s; ", ssh, c.at.user, c.at.hostPort())
-		return c.run("", "lftp", "-c", script+fmt.Sprintf(format, args...))
-	}
-	p := lftpCommands(do)
+	p := lftpCommands(lftpScript)
 	p.keyType = "ecdsa"
 	return p
 }

@@ -74,6 +74,43 @@ type Delivery struct {
 	OverQuota bool
 	// Actor is who hands it in, for the record.
 	Actor string
+	// Final is for who learns only at the end what the report is called. If it is
+	// not nil it is called once after the last byte, and Name and Modified count for
+	// nothing: the name within the sealed file is left empty.
+	Final func() (Landing, error)
+}
+
+// Landing is what a report is called, and how old it is.
+type Landing struct {
+	Name     reports.Name // one segment, as in [Delivery]
+	Modified time.Time
+}
+
+// begin is land for a delivery whose name is known, and takes from others what they
+// are not called.
+func (d Delivery) begin() (Delivery, reports.Name, error) {
+	if d.Final == nil {
+		return d.land()
+	}
+	d.Name, d.Modified = reports.Name{}, time.Time{}
+	return d, reports.Name{}, nil
+}
+
+// land returns d with what it is called, and the name that the client sees.
+func (d Delivery) land() (Delivery, reports.Name, error) {
+	if d.Final != nil {
+		l, err := d.Final()
+		if err != nil {
+			return d, reports.Name{}, err
+		}
+		d.Name, d.Modified = l.Name, l.Modified
+	}
+	// A name with folders, or none, is no report's.
+	if _, err := reports.ParseSegment(d.Name.String()); err != nil {
+		return d, reports.Name{}, err
+	}
+	name, err := reports.ParseSegment(d.Name.String() + Suffix)
+	return d, name, err
 }
 
 // Outcome is what became of a delivery.
@@ -94,11 +131,7 @@ type Outcome struct {
 // is still read to its end, because what was published before is known again
 // however full the folder is by now.
 func (p *Publisher) Publish(ctx context.Context, d Delivery, r io.Reader) (Outcome, error) {
-	// A name with folders, or none, is no report's.
-	if _, err := reports.ParseSegment(d.Name.String()); err != nil {
-		return Outcome{}, err
-	}
-	name, err := reports.ParseSegment(d.Name.String() + Suffix)
+	d, name, err := d.begin()
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -106,23 +139,32 @@ func (p *Publisher) Publish(ctx context.Context, d Delivery, r io.Reader) (Outco
 	if err != nil {
 		return Outcome{}, err
 	}
+	if client.Producer() {
+		return Outcome{}, fmt.Errorf("%w: %s is a producer, which is delivered nothing", reports.ErrUnknownClient, d.Client)
+	}
 	recipients, held, err := p.recipients(ctx, d.Client)
 	if err != nil {
 		return Outcome{}, err
 	}
-	source := p.source(d)
-	r = io.TeeReader(r, source)
+	content := hmac.New(sha256.New, p.Own.Delivery)
+	r = io.TeeReader(r, content)
 	room, err := p.room(ctx, d, name, held != nil)
 	if err != nil {
-		return p.knownOr(ctx, d, r, source, err)
+		return p.knownOr(ctx, d, r, content, err)
 	}
 	sealed, err := p.seal(ctx, d, recipients, r, room)
 	if err != nil {
-		return p.knownOr(ctx, d, r, source, err)
+		return p.knownOr(ctx, d, r, content, err)
+	}
+	if d.Final != nil {
+		if d, name, err = d.land(); err != nil {
+			p.drop(sealed.blob, nil)
+			return Outcome{}, err
+		}
 	}
 	report, known, err := p.Catalog.Publish(ctx, catalog.Publication{
 		Client: d.Client, Name: name, Blob: sealed.blob, Size: sealed.size, SHA256: sealed.sha256, PlainSize: sealed.plainSize,
-		SealedTo: names(recipients), Modified: d.Modified, Retention: p.retention(client), Source: hex.EncodeToString(source.Sum(nil)),
+		SealedTo: names(recipients), Modified: d.Modified, Retention: p.retention(client), Source: p.source(d, content),
 		Held: held != nil, Replace: d.Replace, Again: d.Again, OverQuota: d.OverQuota, Actor: d.Actor,
 	})
 	if err != nil {
@@ -209,15 +251,15 @@ func (p *Publisher) seal(ctx context.Context, d Delivery, to []pgp.Certificate, 
 	return sealed{blob: w.ID(), sha256: hex.EncodeToString(out.Sum(nil)), size: w.Size(), plainSize: n}, nil
 }
 
-// source begins the keyed hash that stands for a delivery: over the client and
-// the name, each after its length, and then the content.
-func (p *Publisher) source(d Delivery) hash.Hash {
+// source stands for a delivery: a keyed hash over the client, the name and the
+// keyed hash of the content, each after its length.
+func (p *Publisher) source(d Delivery, content hash.Hash) string {
 	h := hmac.New(sha256.New, p.Own.Delivery)
-	for _, s := range []string{d.Client.String(), d.Name.String()} {
+	for _, s := range []string{d.Client.String(), d.Name.String(), string(content.Sum(nil))} {
 		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(s))))
 		io.WriteString(h, s)
 	}
-	return h
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 const (

@@ -2,7 +2,6 @@ package publish
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"hash"
 	"io"
@@ -58,8 +57,8 @@ func (w *roomWriter) Write(b []byte) (int, error) {
 // knownOr returns refused, unless that is for want of quota and what r holds was
 // published before. A producer whose acknowledgement was lost, or a spool that is
 // looked through again, must be told so: it was that very report which filled the
-// quota. source goes along with what is read of r.
-func (p *Publisher) knownOr(ctx context.Context, d Delivery, r io.Reader, source hash.Hash, refused error) (Outcome, error) {
+// quota. content goes along with what is read of r.
+func (p *Publisher) knownOr(ctx context.Context, d Delivery, r io.Reader, content hash.Hash, refused error) (Outcome, error) {
 	over, ok := errors.AsType[*reports.QuotaError](refused)
 	if !ok || d.Again {
 		return Outcome{}, refused
@@ -67,7 +66,11 @@ func (p *Publisher) knownOr(ctx context.Context, d Delivery, r io.Reader, source
 	if _, err := p.copy(ctx, io.Discard, r); err != nil {
 		return Outcome{}, err
 	}
-	report, known, err := p.Catalog.Known(ctx, d.Client, hex.EncodeToString(source.Sum(nil)))
+	d, _, err := d.land()
+	if err != nil {
+		return Outcome{}, err
+	}
+	report, known, err := p.Catalog.Known(ctx, d.Client, p.source(d, content))
 	switch {
 	case err != nil:
 		return Outcome{}, err

@@ -75,6 +75,14 @@ type Decision struct {
 // Allowed reports whether the answer is yes.
 func (d Decision) Allowed() bool { return d.Reason == Allowed }
 
+// actor is who logs in, for the record.
+func (d Decision) actor() string {
+	if d.client.Producer() {
+		return "producer:" + d.Client
+	}
+	return "client:" + d.Client
+}
+
 // Explain finds out what happens to an attempt, without recording anything. Over
 // FTP, an attempt without a password is taken for one with the right password.
 //

@@ -90,6 +90,13 @@ func (s *Session) Close() {
 	})
 }
 
+// Review returns the client as it is now, and whether the session may go on as far
+// as is known at this moment; [Gate.Run] ends one that may not within two seconds.
+func (s *Session) Review(ctx context.Context) (keys.Client, bool, error) {
+	d, err := s.gate.judge(ctx, s.attempt, time.Time{})
+	return d.client, err == nil && d.Allowed(), err
+}
+
 // Offered reports whether a key that nobody has proved yet is worth proving: it
 // is registered for the user and usable. It records nothing, and a no says
 // nothing about why.
@@ -199,7 +206,7 @@ func (g *Gate) recordLogin(ctx context.Context, a Attempt, d Decision) error {
 			return err
 		}
 		return audit.Append(tx, now, audit.Entry{
-			Event: "login.allowed", Actor: "client:" + d.Client, Client: d.Client, Subject: d.KeyID, Detail: detail,
+			Event: "login.allowed", Actor: d.actor(), Client: d.Client, Subject: d.KeyID, Detail: detail,
 		})
 	})
 	if err != nil {

@@ -129,7 +129,7 @@ func explanation(r Reason, f facts) (what, remedy string) {
 			"have it close some, or raise sftp.limits.sessions_per_client"
 	case NoCommonAlgorithm:
 		return fmt.Sprintf("the client at %s knows no algorithm that is safe: %s", f.address, f.detail),
-			"have it make an Ed25519 key, or update its program: FileZilla 3.54, PuTTY 0.75, WinSCP 5.19, OpenSSH 7.2, curl with libssh2 1.11, or later"
+			"have it update its program, or undo its own choice of algorithms: FileZilla 3.54, PuTTY 0.75, WinSCP 5.19, OpenSSH 7.2, curl with libssh2 1.11, or later"
 	case ClosedBeforeLogin:
 		return fmt.Sprintf("the client at %s hung up before it offered a key", f.address),
 			"have it set the logon type to a key file, and accept the gateway's host key when asked"

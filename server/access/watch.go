@@ -188,7 +188,7 @@ func (g *Gate) review(ctx context.Context) {
 		g.mu.Lock()
 		s.ended = true
 		g.mu.Unlock()
-		g.Log.Warn("session ended", "client", s.Client.ID, "address", s.Address, "reason", d.Reason, "what", d.What)
+		g.Log.Warn("session ended", "client", s.Client.ID, "address", s.Address, "reason", d.Reason, "what", d.What, "remedy", d.Remedy)
 		s.end(string(d.Reason))
 		err = g.DB.Write(ctx, func(tx *database.Tx) error {
 			return audit.Append(tx, g.now(), audit.Entry{

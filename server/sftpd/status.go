@@ -42,6 +42,8 @@ func statuses() []struct {
 		{reports.ErrBusy, status{failure, "the name is being written by another session"}},
 		{reports.ErrNotResumable, status{failure, reports.ErrNotResumable.Error()}},
 		{reports.ErrIncomplete, status{failure, reports.ErrIncomplete.Error()}},
+		{reports.ErrOrder, status{failure, reports.ErrOrder.Error()}},
+		{reports.ErrTooMany, status{failure, reports.ErrTooMany.Error()}},
 		{reports.ErrTooLarge, status{failure, reports.ErrTooLarge.Error()}},
 		{reports.ErrNoSpace, status{failure, "no space left"}},
 		{fs.ErrInvalid, status{failure, "invalid request"}},

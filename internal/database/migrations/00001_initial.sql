@@ -10,6 +10,7 @@ CREATE TABLE clients (
     ftp         TEXT   NOT NULL,         -- tls ('' means the same), plain, off
     quota_bytes BIGINT NOT NULL,         -- 0: the gateway's default; -1: no limit
     quota_files BIGINT NOT NULL,         -- the same
+    delivers_to TEXT   NOT NULL,         -- a producer's account: the clients it delivers to, comma-separated, * for all; '' for a client
     declared    TEXT   NOT NULL,         -- JSON, field to "file:line", of what the configuration declares; '' if nothing
     created_at  BIGINT NOT NULL
 );

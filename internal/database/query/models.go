@@ -29,6 +29,7 @@ type Client struct {
 	Ftp        string
 	QuotaBytes int64
 	QuotaFiles int64
+	DeliversTo string
 	Declared   string
 	CreatedAt  int64
 }

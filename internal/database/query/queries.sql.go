@@ -444,7 +444,7 @@ func (q *Queries) GetBan(ctx context.Context, address string) (Ban, error) {
 
 const getClient = `-- name: GetClient :one
 
-SELECT id, name, retention, disabled, ftp, quota_bytes, quota_files, declared, created_at FROM clients WHERE id = $1
+SELECT id, name, retention, disabled, ftp, quota_bytes, quota_files, delivers_to, declared, created_at FROM clients WHERE id = $1
 `
 
 // ## Clients
@@ -459,6 +459,7 @@ func (q *Queries) GetClient(ctx context.Context, id string) (Client, error) {
 		&i.Ftp,
 		&i.QuotaBytes,
 		&i.QuotaFiles,
+		&i.DeliversTo,
 		&i.Declared,
 		&i.CreatedAt,
 	)
@@ -776,8 +777,8 @@ func (q *Queries) InsertAudit(ctx context.Context, arg InsertAuditParams) error 
 }
 
 const insertClient = `-- name: InsertClient :exec
-INSERT INTO clients (id, name, retention, disabled, ftp, quota_bytes, quota_files, declared, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+INSERT INTO clients (id, name, retention, disabled, ftp, quota_bytes, quota_files, delivers_to, declared, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 `
 
 type InsertClientParams struct {
@@ -788,6 +789,7 @@ type InsertClientParams struct {
 	Ftp        string
 	QuotaBytes int64
 	QuotaFiles int64
+	DeliversTo string
 	Declared   string
 	CreatedAt  int64
 }
@@ -801,6 +803,7 @@ func (q *Queries) InsertClient(ctx context.Context, arg InsertClientParams) erro
 		arg.Ftp,
 		arg.QuotaBytes,
 		arg.QuotaFiles,
+		arg.DeliversTo,
 		arg.Declared,
 		arg.CreatedAt,
 	)
@@ -1373,7 +1376,7 @@ func (q *Queries) ListClientPartials(ctx context.Context, clientID string) ([]Pa
 }
 
 const listClients = `-- name: ListClients :many
-SELECT id, name, retention, disabled, ftp, quota_bytes, quota_files, declared, created_at FROM clients WHERE id > $1 ORDER BY id LIMIT CAST($2 AS BIGINT)
+SELECT id, name, retention, disabled, ftp, quota_bytes, quota_files, delivers_to, declared, created_at FROM clients WHERE id > $1 ORDER BY id LIMIT CAST($2 AS BIGINT)
 `
 
 type ListClientsParams struct {
@@ -1398,6 +1401,7 @@ func (q *Queries) ListClients(ctx context.Context, arg ListClientsParams) ([]Cli
 			&i.Ftp,
 			&i.QuotaBytes,
 			&i.QuotaFiles,
+			&i.DeliversTo,
 			&i.Declared,
 			&i.CreatedAt,
 		); err != nil {
@@ -1415,7 +1419,7 @@ func (q *Queries) ListClients(ctx context.Context, arg ListClientsParams) ([]Cli
 }
 
 const listDeclaredClients = `-- name: ListDeclaredClients :many
-SELECT id, name, retention, disabled, ftp, quota_bytes, quota_files, declared, created_at FROM clients WHERE declared <> '' ORDER BY id
+SELECT id, name, retention, disabled, ftp, quota_bytes, quota_files, delivers_to, declared, created_at FROM clients WHERE declared <> '' ORDER BY id
 `
 
 func (q *Queries) ListDeclaredClients(ctx context.Context) ([]Client, error) {
@@ -1435,6 +1439,7 @@ func (q *Queries) ListDeclaredClients(ctx context.Context) ([]Client, error) {
 			&i.Ftp,
 			&i.QuotaBytes,
 			&i.QuotaFiles,
+			&i.DeliversTo,
 			&i.Declared,
 			&i.CreatedAt,
 		); err != nil {
@@ -2640,8 +2645,8 @@ func (q *Queries) TouchProducer(ctx context.Context, arg TouchProducerParams) er
 
 const updateClient = `-- name: UpdateClient :exec
 UPDATE clients SET name = $1, retention = $2, disabled = $3, ftp = $4,
-    quota_bytes = $5, quota_files = $6, declared = $7
-WHERE id = $8
+    quota_bytes = $5, quota_files = $6, delivers_to = $7, declared = $8
+WHERE id = $9
 `
 
 type UpdateClientParams struct {
@@ -2651,6 +2656,7 @@ type UpdateClientParams struct {
 	Ftp        string
 	QuotaBytes int64
 	QuotaFiles int64
+	DeliversTo string
 	Declared   string
 	ID         string
 }
@@ -2663,6 +2669,7 @@ func (q *Queries) UpdateClient(ctx context.Context, arg UpdateClientParams) erro
 		arg.Ftp,
 		arg.QuotaBytes,
 		arg.QuotaFiles,
+		arg.DeliversTo,
 		arg.Declared,
 		arg.ID,
 	)
