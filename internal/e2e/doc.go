@@ -8,4 +8,7 @@
 // differ; this writes them anew:
 //
 //	go test ./internal/e2e -run TestClientTable -update
+//
+// docs/diagnosis.md is written in the same way by TestDiagnosis, which makes
+// everything go wrong that can, and looks whether the operator is told why.
 package e2e

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write what TestClientTable finds into docs/clients.md")
+var update = flag.Bool("update", false, "write what TestClientTable and TestDiagnosis find into docs/clients.md and docs/diagnosis.md")
 
 // A column of the tables in docs/clients.md.
 type column string

@@ -3,6 +3,7 @@ package torture
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -13,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -121,19 +123,25 @@ type gateway struct {
 	dir  string
 	seed uint64
 	key  pgp.PrivateKey
+	env  []string // added to every command's
+
+	program string   // instead of the one under test; "" is that one
+	wrapper []string // the words before it
 }
 
-func newGateway(t *testing.T) *gateway {
-	g := &gateway{t: t, dir: t.TempDir(), seed: uint64(number(t, "TORTURE_SEED", int(time.Now().UnixNano()&0xffffffff)))}
+func newGateway(t *testing.T) *gateway { return newGatewayIn(t, t.TempDir()) }
+
+func newGatewayIn(t *testing.T, dir string) *gateway {
+	g := &gateway{t: t, dir: dir, seed: uint64(number(t, "TORTURE_SEED", int(time.Now().UnixNano()&0xffffffff)))}
 	var err error
 	if g.key, err = pgp.GeneratePrivateKey("acme", time.Now()); err != nil {
 		t.Fatal(err)
 	}
+	g.run("init", "--dir", g.dir)
 	cert := filepath.Join(g.dir, "acme.asc")
 	if err := os.WriteFile(cert, []byte(g.key.Certificate().Armored()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	g.run("init", "--dir", g.dir)
 	for _, client := range []string{"acme", "borealis"} {
 		g.run("client", "add", client, "--allow", "127.0.0.1")
 	}
@@ -142,8 +150,11 @@ func newGateway(t *testing.T) *gateway {
 }
 
 func (g *gateway) command(args ...string) *exec.Cmd {
-	cmd := exec.Command(binary, append([]string{"--config", filepath.Join(g.dir, "config.yaml")}, args...)...)
+	words := append(slices.Clone(g.wrapper), cmp.Or(g.program, binary), "--config", filepath.Join(g.dir, "config.yaml"))
+	words = append(words, args...)
+	cmd := exec.Command(words[0], words[1:]...)
 	cmd.Env = append(os.Environ(), "SEALDROP_RETENTION_GRACE=1s", "SEALDROP_RETENTION_MAX_SHARE=100%")
+	cmd.Env = append(cmd.Env, g.env...)
 	if len(args) > 0 && args[0] == "init" {
 		cmd = exec.Command(binary, args...)
 	}
@@ -221,6 +232,7 @@ func (g *gateway) deliverAndKill(batch []string, after time.Duration) (acks map[
 type report struct {
 	ID, Client, Name, State, SHA256 string
 	Size                            int64
+	SealedTo                        []string `json:"sealed_to"`
 }
 
 func (g *gateway) reports() map[string]report {
