@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -50,6 +51,7 @@ func scripts(t *testing.T, dir string) testscript.Params {
 	commands["gateway"] = func(ts *testscript.TestScript, neg bool, args []string) { setUpGateway(ts, template, args) }
 	commands["refused"] = func(ts *testscript.TestScript, neg bool, args []string) { mustFail(ts, 1, args) }
 	commands["misused"] = func(ts *testscript.TestScript, neg bool, args []string) { mustFail(ts, 2, args) }
+	commands["becomes"] = becomes
 	commands["json"] = checkJSON
 	commands["let"] = letJSON
 	commands["keeps-nothing-of"] = keepsNothing
@@ -182,6 +184,22 @@ func checkJSON(ts *testscript.TestScript, neg bool, args []string) {
 	} else if got != want {
 		ts.Fatalf("%s is %q, want %q", args[0], got, want)
 	}
+}
+
+// becomes waits until a report has a state: receipts are written behind a
+// transfer's back.
+func becomes(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: becomes REPORT STATE")
+	}
+	got := ""
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		ts.Check(ts.Exec("sealdrop", "report", "show", args[0], "-o", "json"))
+		if got, _ = valueAt(ts, "state"); got == args[1] {
+			return
+		}
+	}
+	ts.Fatalf("report %s is %q, want %q", args[0], got, args[1])
 }
 
 func letJSON(ts *testscript.TestScript, neg bool, args []string) {

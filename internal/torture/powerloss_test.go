@@ -132,7 +132,8 @@ func (n *powerTally) count(g *gateway, before, later []string) {
 			n.lostLater++
 		}
 	}
-	if out, err := g.command("fsck", "-o", "json").Output(); err != nil {
+	// A blob without a row is what a crash before the commit may leave.
+	if out, err := g.command("fsck", "-o", "json").Output(); err != nil && bytes.Count(out, []byte(`"kind"`)) != bytes.Count(out, []byte(`"kind":"orphan"`))+bytes.Count(out, []byte(`"kind": "orphan"`)) {
 		n.unsound++
 		g.t.Logf("sealdrop fsck: %v: %.500s", err, out)
 	}
