@@ -189,14 +189,13 @@ func (c *client) fileZilla(display, local string) *window {
 		w.close()
 	})
 	login := fmt.Sprintf("msg=login client=%s address=%s ", c.id, c.at.host)
-	eventually(t, "FileZilla logs in", func() bool {
-		if strings.Contains(c.g.log.String(), login) {
-			return true
+	// A window takes its time to come up while all the other tests run.
+	for deadline := time.Now().Add(3 * time.Minute); !strings.Contains(c.g.log.String(), login); time.Sleep(300 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("FileZilla did not log in")
 		}
 		_ = w.on("xdotool", "search", "--onlyvisible", "--name", "host key|certificate|insecure", "windowfocus", "key", "Return").Run()
-		time.Sleep(300 * time.Millisecond)
-		return false
-	})
+	}
 	return w
 }
 
@@ -231,7 +230,7 @@ func (w *window) clicks(list, row, times int) {
 // busy gets another chance.
 func (w *window) until(what string, act func(), done func() bool) {
 	w.c.g.t.Helper()
-	for range 8 {
+	for range 24 {
 		act()
 		for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
 			if done() {
