@@ -165,7 +165,7 @@ func group(use, short, long string, subcommands ...*cobra.Command) *cobra.Comman
 func (a *app) root() *cobra.Command {
 	root := group("sealdrop", "deliver reports to clients, sealed", `Sealdrop takes statements from a reporting team, encrypts each for its client's
 PGP key, and publishes it, whole or not at all, into the client's own folder. The
-client fetches it over sFTP and decrypts it with GnuPG.
+client fetches it over sFTP or FTP and decrypts it with GnuPG.
 
 A first run:
 
