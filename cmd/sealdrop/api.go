@@ -12,7 +12,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/sealdrop/sealdrop/internal/certificate"
 	"github.com/sealdrop/sealdrop/reports"
 	"github.com/sealdrop/sealdrop/reports/intake/producer"
 	"github.com/sealdrop/sealdrop/server"
@@ -37,7 +36,7 @@ func (g *gateway) listenAPI() (list []protocol, err error) {
 		config.MaxReport = math.MaxInt64
 	}
 	if len(cfg.Addresses()) > 0 {
-		secret, err := g.apiCertificate()
+		secret, err := g.certificate("https", cfg.TLS.Certificate, cfg.TLS.Key)
 		if err != nil {
 			return nil, err
 		}
@@ -96,25 +95,6 @@ func closeAll(listeners []net.Listener) {
 	for _, l := range listeners {
 		_ = l.Close() // nobody has been served
 	}
-}
-
-func (g *gateway) apiCertificate() (*certificate.File, error) {
-	cert, key := g.config.API.TLS.Certificate, g.config.API.TLS.Key
-	if cert == "" {
-		var err error
-		if cert, key, err = certificate.SelfSigned(tlsDir(g.config.Data), g.ownNames(), now()); err != nil {
-			return nil, err
-		}
-	}
-	f, err := certificate.Open(cert, key, now, g.log)
-	if err != nil {
-		return nil, err
-	}
-	g.log.Info("TLS certificate of the API", "file", cert, "fingerprint", f.Fingerprint(), "expires", f.Expires())
-	if f.Expires().Sub(now()) < expiringSoon {
-		g.log.Warn("the TLS certificate is about to expire, or has", "file", cert, "expires", f.Expires())
-	}
-	return f, nil
 }
 
 // loadAuthorities reads certificates of authorities. nil: none are named.

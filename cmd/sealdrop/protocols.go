@@ -78,9 +78,7 @@ func (g *gateway) listen(recorder *folder.Recorder, digester *folder.Digester) (
 
 // abandon closes what was opened and never served.
 func (p protocol) abandon() {
-	for _, l := range p.listeners {
-		_ = l.Close()
-	}
+	closeAll(p.listeners)
 	if p.close != nil {
 		p.close()
 	}
@@ -155,9 +153,13 @@ func (g *gateway) listenSFTP(store *folder.Store) (p protocol, err error) {
 // where it must begin with it, and the passive ports of both.
 func (g *gateway) listenFTP(store *folder.Store) (explicit, implicit protocol, err error) {
 	cfg := g.config.FTP
-	secret, err := g.ftpCertificate()
-	if err != nil {
-		return explicit, implicit, err
+	var get func() (*tls.Certificate, error) // nil: there is no TLS
+	if cfg.TLS.Mode != "off" {
+		secret, err := g.certificate("ftp", cfg.TLS.Certificate, cfg.TLS.Key)
+		if err != nil {
+			return explicit, implicit, err
+		}
+		get = secret.Get
 	}
 	explicit.name, implicit.name = "ftp", "ftps"
 	defer func() {
@@ -175,10 +177,6 @@ func (g *gateway) listenFTP(store *folder.Store) (explicit, implicit protocol, e
 	passive, err := g.listenPassive()
 	if err != nil {
 		return explicit, implicit, err
-	}
-	var get func() (*tls.Certificate, error)
-	if secret != nil {
-		get = secret.Get
 	}
 	speaker, err := ftpd.New(ftpd.Config{
 		Gate: &ftpGate{gate: g.gate, store: store, keptFor: g.keptFor, admit: g.admit, plain: cfg.TLS.Mode != "required"},
@@ -272,14 +270,9 @@ func (g *gateway) listenPassive() (list []net.Listener, err error) {
 // expiringSoon is when a certificate's end is worth a warning.
 const expiringSoon = 14 * 24 * time.Hour
 
-// ftpCertificate opens the certificate that the configuration names, or the
-// gateway's own. nil: there is no TLS.
-func (g *gateway) ftpCertificate() (*certificate.File, error) {
-	cfg := g.config.FTP.TLS
-	if cfg.Mode == "off" {
-		return nil, nil
-	}
-	cert, key := cfg.Certificate, cfg.Key
+// certificate opens the certificate that is named for a protocol, or the gateway's
+// own if none is.
+func (g *gateway) certificate(protocol, cert, key string) (*certificate.File, error) {
 	if cert == "" {
 		var err error
 		if cert, key, err = certificate.SelfSigned(tlsDir(g.config.Data), g.ownNames(), now()); err != nil {
@@ -290,7 +283,7 @@ func (g *gateway) ftpCertificate() (*certificate.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	g.log.Info("TLS certificate", "file", cert, "fingerprint", f.Fingerprint(), "expires", f.Expires())
+	g.log.Info("TLS certificate", "protocol", protocol, "file", cert, "fingerprint", f.Fingerprint(), "expires", f.Expires())
 	if f.Expires().Sub(now()) < expiringSoon {
 		g.log.Warn("the TLS certificate is about to expire, or has", "file", cert, "expires", f.Expires())
 	}
@@ -349,9 +342,7 @@ func listen(key string, addresses []string) (list []net.Listener, err error) {
 	for _, address := range addresses {
 		l, err := net.Listen("tcp", address)
 		if err != nil {
-			for _, open := range list {
-				_ = open.Close()
-			}
+			closeAll(list)
 			return nil, &listenError{key: key, address: address, err: err}
 		}
 		list = append(list, l)

@@ -3,9 +3,7 @@ package ftpd
 import (
 	"context"
 	"net/netip"
-	"time"
 
-	"github.com/sealdrop/sealdrop/reports"
 	"github.com/sealdrop/sealdrop/server/folder"
 )
 
@@ -83,19 +81,5 @@ type Refusal struct {
 
 func (r *Refusal) Error() string { return r.Reason }
 
-// Folder is a client's own folder; [*folder.FS] is one. Of its errors
-// fs.ErrNotExist, fs.ErrExist, fs.ErrPermission, fs.ErrInvalid and those of
-// package reports are told to the client; every other is an internal one, which
-// the client learns nothing about.
-type Folder interface {
-	Stat(ctx context.Context, name reports.Name) (folder.Entry, error)
-	List(ctx context.Context, dir reports.Name, after string, limit int) ([]folder.Entry, error)
-	Open(ctx context.Context, name reports.Name) (folder.File, error)
-	Create(ctx context.Context, name reports.Name, mode folder.CreateMode) (folder.Upload, error)
-	Remove(ctx context.Context, name reports.Name) error
-	RemoveFolder(ctx context.Context, name reports.Name) error
-	Rename(ctx context.Context, from, to reports.Name, replace bool) error
-	Mkdir(ctx context.Context, name reports.Name) error
-	Chtimes(ctx context.Context, name reports.Name, mtime time.Time) error
-	Usage(ctx context.Context) (folder.Usage, error)
-}
+// Folder is a client's own folder; [*folder.FS] is one.
+type Folder = folder.Folder

@@ -65,7 +65,6 @@ type session struct {
 	mu       sync.Mutex
 	idle     sync.Cond // transfer became nil, or ended was set
 	ended    bool
-	secure   bool // the control connection is encrypted
 	sized    bool // PBSZ was given
 	private  bool // PROT P
 	current  *request
@@ -366,9 +365,6 @@ func (s *session) startTLS() bool {
 	s.control = conn
 	s.out.Unlock()
 	s.in.Reset(conn)
-	s.mu.Lock()
-	s.secure = true
-	s.mu.Unlock()
 	s.login.attempt.TLS = true
 	return true
 }

@@ -3,6 +3,8 @@ package sftpd
 import (
 	"context"
 	"net/netip"
+
+	"github.com/sealdrop/sealdrop/server/folder"
 )
 
 // Offer is a key that a client offered. Nothing shows yet that it has the
@@ -95,3 +97,6 @@ type Refusal struct {
 }
 
 func (r *Refusal) Error() string { return r.Reason }
+
+// Folder is a client's own folder; [*folder.FS] is one.
+type Folder = folder.Folder

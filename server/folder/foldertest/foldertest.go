@@ -12,32 +12,18 @@ package foldertest
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"io"
 	"testing"
-	"time"
 
 	"github.com/sealdrop/sealdrop/reports"
 	"github.com/sealdrop/sealdrop/server/folder"
 )
 
-// Folder is a client's folder, as far as the suite goes. What its methods promise
-// stands with package folder.
-type Folder interface {
-	Stat(ctx context.Context, name reports.Name) (folder.Entry, error)
-	List(ctx context.Context, dir reports.Name, after string, limit int) ([]folder.Entry, error)
-	Open(ctx context.Context, name reports.Name) (folder.File, error)
-	Create(ctx context.Context, name reports.Name, mode folder.CreateMode) (folder.Upload, error)
-	Remove(ctx context.Context, name reports.Name) error
-	RemoveFolder(ctx context.Context, name reports.Name) error
-	Rename(ctx context.Context, from, to reports.Name, replace bool) error
-	Mkdir(ctx context.Context, name reports.Name) error
-	Chtimes(ctx context.Context, name reports.Name, mtime time.Time) error
-	Usage(ctx context.Context) (folder.Usage, error)
-}
+// Folder is a client's folder, as far as the suite goes.
+type Folder = folder.Folder
 
 // Gateway is what the folders belong to. It has the clients "one" and "two".
 type Gateway struct {
