@@ -174,25 +174,15 @@ func (a *app) runReloads(ctx context.Context, g *gateway, hups <-chan os.Signal)
 }
 
 // changedSections names the parts of the configuration that differ and that a
-// reload does not apply.
+// reload does not apply: all but the clients, whatever parts there are.
 func changedSections(running, loaded *config.Config) []string {
 	var changed []string
-	for _, s := range []struct {
-		name            string
-		running, loaded any
-	}{
-		{"data", running.Data, loaded.Data},
-		{"log", running.Log, loaded.Log},
-		{"sftp", running.SFTP, loaded.SFTP},
-		{"ftp", running.FTP, loaded.FTP},
-		{"api", running.API, loaded.API},
-		{"sealing", running.Sealing, loaded.Sealing},
-		{"retention", running.Retention, loaded.Retention},
-		{"access", running.Access, loaded.Access},
-		{"spool", running.Spool, loaded.Spool},
-	} {
-		if !reflect.DeepEqual(s.running, s.loaded) {
-			changed = append(changed, s.name)
+	a, b := reflect.ValueOf(*running), reflect.ValueOf(*loaded)
+	for i := range a.NumField() {
+		switch f := a.Type().Field(i); {
+		case !f.IsExported(), f.Name == "File", f.Name == "Clients", f.Name == "ClientsFrom", f.Name == "Warnings":
+		case !reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()):
+			changed = append(changed, strings.ToLower(f.Name))
 		}
 	}
 	return changed
