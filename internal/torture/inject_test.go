@@ -194,15 +194,8 @@ func (g *gateway) file(name string, size int) string {
 // acknowledgement, and "" if that is nothing.
 func (g *gateway) traced(tr *tracer, args ...string) (string, ending) {
 	g.t.Helper()
-	stdout, err := os.Create(filepath.Join(g.dir, "stdout"))
-	if err != nil {
-		g.t.Fatal(err)
-	}
+	stdout, stderr := g.printed("stdout"), g.printed("stderr")
 	defer stdout.Close()
-	stderr, err := os.Create(filepath.Join(g.dir, "stderr"))
-	if err != nil {
-		g.t.Fatal(err)
-	}
 	defer stderr.Close()
 	cmd := g.command(args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = g.dir, stdout, stderr

@@ -125,8 +125,19 @@ type gateway struct {
 	key  pgp.PrivateKey
 	env  []string // added to every command's
 
+	outside string   // a folder for what programs print; "" is dir
 	program string   // instead of the one under test; "" is that one
 	wrapper []string // the words before it
+}
+
+// printed opens a file for what a program prints.
+func (g *gateway) printed(name string) *os.File {
+	g.t.Helper()
+	f, err := os.Create(filepath.Join(cmp.Or(g.outside, g.dir), name))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return f
 }
 
 func newGateway(t *testing.T) *gateway { return newGatewayIn(t, t.TempDir()) }

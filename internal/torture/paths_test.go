@@ -227,10 +227,7 @@ func openSSH(g *gateway, port string) *exec.Cmd {
 // when the gateway listens. Once the client has ended, the gateway is killed.
 func (g *gateway) serveUpload(tr *tracer, protocol string, put func(*gateway, string) *exec.Cmd) (acknowledged string, end ending) {
 	g.t.Helper()
-	log, err := os.Create(filepath.Join(g.dir, "log"))
-	if err != nil {
-		g.t.Fatal(err)
-	}
+	log := g.printed("log")
 	defer log.Close()
 	cmd := g.command("serve")
 	cmd.Env = append(cmd.Env, "SEALDROP_SFTP_LISTEN=127.0.0.1:0", "SEALDROP_FTP_LISTEN=127.0.0.1:0", "SEALDROP_FTP_TLS_MODE=optional", "SEALDROP_FTP_PASSIVE_PORTS=any")

@@ -17,6 +17,8 @@ import (
 type tracer struct {
 	// n is the call before which the program is killed; 0 lets it run.
 	n int64
+	// first, if there is one, is called right before it is killed.
+	first func()
 	// counting can be switched on later. Calls before that are not counted.
 	counting atomic.Bool
 	calls    atomic.Int64 // counted so far
@@ -103,6 +105,9 @@ func (tr *tracer) follow(pid int) (end ending) {
 		case s == syscall.SIGTRAP|0x80:
 			if !end.injected && tr.due(tid) {
 				end.injected = true
+				if tr.first != nil {
+					tr.first()
+				}
 				_ = syscall.Kill(pid, syscall.SIGKILL)
 			}
 		case s != syscall.SIGTRAP:
