@@ -62,9 +62,9 @@ fuzz: $(PATCHED) ## run every fuzz target for FUZZTIME (30s)
 		done; \
 	done
 
-torture: $(PATCHED) ## crash, cut the power, misdeliver, for hours (TORTURE_KILLS, _OPERATIONS, _FETCHES, _DECADES, _SEED)
+torture: $(PATCHED) ## crash, cut the power, misdeliver, for hours (TORTURE_KILLS, _OPERATIONS, _FETCHES, _DECADES, _HOSTILE, _SEED)
 	TORTURE_KILLS=$${TORTURE_KILLS:-2000} TORTURE_OPERATIONS=$${TORTURE_OPERATIONS:-100000} TORTURE_FETCHES=$${TORTURE_FETCHES:-5000} \
-		TORTURE_DECADES=$${TORTURE_DECADES:-5} go test -count=1 -timeout 6h -v ./internal/torture
+		TORTURE_DECADES=$${TORTURE_DECADES:-5} TORTURE_HOSTILE=$${TORTURE_HOSTILE:-1} go test -count=1 -timeout 6h -v ./internal/torture
 
 generate: .build/bin/sqlc ## generate the queries' code and the configuration's reference
 	cd internal/database && $(CURDIR)/.build/bin/sqlc generate

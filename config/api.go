@@ -51,7 +51,9 @@ type APILimits struct {
 	Connections           int
 	ConnectionsPerAddress int
 	Uploads               int
+	UploadsPerProducer    int
 	ReportSize            Size // or [Unlimited]
+	MinRate               Size // in a second
 	HeaderTimeout         Duration
 	IdleTimeout           Duration
 	StallTimeout          Duration
@@ -104,7 +106,7 @@ func apiSettings() []field[Config] {
 		value: path(func(t *APITLS) *string { return &t.Key }),
 	}, {
 		key: "api.tls.client_ca", kind: "path", def: "",
-		doc:   "File with the authorities (PEM) whose client certificates prove who a producer is: by the common name or a URI, which `sealdrop token add --certificate` must know. Empty: tokens only.",
+		doc:   "File with the authorities (PEM) whose client certificates prove who a producer is: by the common name or a URI, which `sealdrop token add --certificate` must know. It is read again when it changes. Empty: tokens only.",
 		value: path(func(t *APITLS) *string { return &t.ClientCA }),
 	}, {
 		key: "api.limits.connections", kind: "number", def: "200",
@@ -118,6 +120,10 @@ func apiSettings() []field[Config] {
 		key: "api.limits.uploads", kind: "number", def: "32",
 		doc:   "Reports on their way in at one time; more are asked to come again.",
 		value: limit(func(l *APILimits) *int { return &l.Uploads }),
+	}, {
+		key: "api.limits.uploads_per_producer", kind: "number", def: "16",
+		doc:   "Of these, reports of one producer.",
+		value: limit(func(l *APILimits) *int { return &l.UploadsPerProducer }),
 	}, {
 		key: "api.limits.report_size", kind: "size", def: "64GiB",
 		doc:   "The largest report that is taken, before sealing. Or unlimited.",
@@ -134,6 +140,10 @@ func apiSettings() []field[Config] {
 		key: "api.limits.stall_timeout", kind: "duration", def: "1m",
 		doc:   "How long no byte of a report may come before it is given up.",
 		value: wait(func(l *APILimits) *Duration { return &l.StallTimeout }),
+	}, {
+		key: "api.limits.min_rate", kind: "size", def: "1KiB",
+		doc:   "How much of a report must come in a second, on the average of each half minute that the gateway spends waiting for it.",
+		value: one(func(c *Config) *Size { return &c.API.Limits.MinRate }, parseSomeSize),
 	}}
 }
 

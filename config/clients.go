@@ -103,6 +103,7 @@ func newClientReader(r *report) clientReader {
 	for _, f := range cr.table {
 		cr.known = append(cr.known, f.key)
 	}
+	cr.known = append(cr.known, expectsKey, notifyKey)
 	return cr
 }
 
@@ -135,6 +136,18 @@ func (cr *clientReader) client(d *document, n *yaml.Node, i int) {
 	good, lines := true, map[string]int{"allow": n.Line}
 	for _, e := range entries {
 		lines[e.name] = e.line
+		if e.name == notifyKey {
+			prefs, ok := cr.notify(d, e.value, key+"."+notifyKey)
+			c.Notify, good = prefs, good && ok
+			c.Declared[e.name] = place{d.file, e.line}.String()
+			continue
+		}
+		if e.name == expectsKey {
+			list, ok := cr.expects(d, e.value, key+"."+expectsKey)
+			c.Expects, good = list, good && ok
+			c.Declared[e.name] = place{d.file, e.line}.String()
+			continue
+		}
 		f := cr.table[slices.Index(cr.known, e.name)]
 		s := setting{items: d.scalars(e.value, key+"."+e.name, f.value.list), file: d.file, key: key + "." + e.name}
 		good = apply(cr.report, f, s, &c) && good
@@ -150,7 +163,7 @@ func (cr *clientReader) client(d *document, n *yaml.Node, i int) {
 		return
 	}
 	cr.places[c.ID] = at
-	if good {
+	if good && cr.producer(d, c, lines) {
 		cr.found = append(cr.found, c)
 		cr.warnings(c, d.file, lines)
 	}

@@ -9,6 +9,8 @@ import (
 	"os"
 
 	"github.com/sealdrop/sealdrop/reports"
+	"github.com/sealdrop/sealdrop/reports/expect"
+	"github.com/sealdrop/sealdrop/reports/notify/contact"
 )
 
 // Config is a whole, valid configuration. Its fields have the meaning, unit and
@@ -24,10 +26,14 @@ type Config struct {
 	FTP       FTP
 	API       API
 	Sealing   Sealing
+	Keys      Keys
 	Retention Retention
 	Access    Access
 	Quota     Quota
 	Spool     Spool
+	Ops       Ops
+	Status    Status
+	Notify    Notify
 
 	// ClientsFrom are the patterns of clients_from, with absolute folders.
 	ClientsFrom []string
@@ -93,6 +99,7 @@ type Access struct {
 	Failures int
 	Window   Duration
 	Ban      Duration
+	Learn    bool
 }
 
 // Quota is the section quota: what a client may have that has no quota of its own.
@@ -108,13 +115,20 @@ type Client struct {
 	Name string
 	// Allow has IPv4 networks as such, never mapped into IPv6, and no bits
 	// beyond the mask.
-	Allow     []netip.Prefix
-	Retention Duration
-	Disabled  bool
-	FTP       string // "tls", "plain", "off", or "" where it is not declared
+	Allow []netip.Prefix
+	// DeliversTo has client ids, or the one text [EveryClient], for a producer.
+	DeliversTo []string
+	Retention  Duration
+	Disabled   bool
+	FTP        string // "tls", "plain", "off", or "" where it is not declared
 	// Quota and QuotaFiles are how much it may have.
 	Quota      Size
 	QuotaFiles Count
+	// Expects are the reports that its producer owes it. They are not kept in the
+	// catalog: who asks for them reads the configuration.
+	Expects []expect.Expectation
+	// Notify is who is told of what.
+	Notify contact.Preferences
 
 	// Declared maps each key that the file declares (id, name, allow, retention,
 	// disabled, ftp, quota, quota_files) to its place: "clients.d/acme.yaml:7".

@@ -59,6 +59,18 @@ func (c *Client) effective() (*yaml.Node, map[string]any, error) {
 			return nil, nil, err
 		}
 	}
+	if at, declared := c.Declared[expectsKey]; declared {
+		value[expectsKey] = effectiveExpects(c.Expects)
+		if err := put(node, expectsKey, value[expectsKey], at); err != nil {
+			return nil, nil, err
+		}
+	}
+	if at, declared := c.Declared[notifyKey]; declared {
+		value[notifyKey] = EffectiveNotify(c.Notify)
+		if err := put(node, notifyKey, value[notifyKey], at); err != nil {
+			return nil, nil, err
+		}
+	}
 	return node, value, nil
 }
 

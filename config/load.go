@@ -63,6 +63,7 @@ func (l *loader) load(path string, environ []string) (*Config, error) {
 	l.clientFiles(c, used["clients_from"])
 	c.Clients = l.clients.found
 	l.warnFTP(c, used)
+	l.warnNotify(c, used)
 	if err := l.err(); err != nil {
 		return nil, err
 	}
@@ -155,9 +156,11 @@ func (l *loader) check(c *Config, used map[string]setting) {
 		{"ftp.listen", c.FTP.Listen},
 		{"ftp.tls.implicit_listen", c.FTP.TLS.ImplicitListen},
 		{"api.listen", c.API.Listen},
+		{"ops.listen", c.Ops.Listen},
 	})
 	l.checkFTP(c, used)
 	l.checkAPI(c, used)
+	l.checkNotify(c, used)
 }
 
 // listeners are the addresses of one key.
@@ -225,6 +228,9 @@ func (l *loader) resolve(c *Config) {
 	resolve(&c.API.TLS.Certificate)
 	resolve(&c.API.TLS.Key)
 	resolve(&c.API.TLS.ClientCA)
+	resolve(&c.Notify.Templates)
+	resolve(&c.Notify.SMTP.PasswordFile)
+	resolve(&c.Notify.SMS.HeadersFile)
 	if len(c.SFTP.HostKeys) == 0 {
 		folder := filepath.Join(c.Data, "hostkeys")
 		c.SFTP.HostKeys = []string{filepath.Join(folder, "ssh_host_ed25519_key"), filepath.Join(folder, "ssh_host_rsa_key")}

@@ -14,6 +14,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/sealdrop/sealdrop/reports/expect"
+	"github.com/sealdrop/sealdrop/reports/notify/contact"
 )
 
 // loadText loads an archive's config.yaml, and returns the folder it is in.
@@ -63,16 +66,33 @@ func defaults(dir string) *Config {
 				netip.MustParsePrefix("172.16.0.0/12"), netip.MustParsePrefix("192.168.0.0/16"), netip.MustParsePrefix("fc00::/7"),
 			},
 			Limits: APILimits{
-				Connections: 200, ConnectionsPerAddress: 50, Uploads: 32, ReportSize: 64 << 30,
+				Connections: 200, ConnectionsPerAddress: 50, Uploads: 32, UploadsPerProducer: 16, MinRate: 1 << 10, ReportSize: 64 << 30,
 				HeaderTimeout: Duration(10 * time.Second), IdleTimeout: Duration(time.Minute), StallTimeout: Duration(time.Minute),
 			},
 		},
 		Sealing:     Sealing{Compress: true},
+		Keys:        Keys{Approval: "off"},
 		Retention:   Retention{After: hours(2400), Sweep: hours(1), MaxShare: 25, MaxGap: hours(14 * 24), Grace: hours(24)},
 		Access:      Access{Failures: 20, Window: Duration(10 * time.Minute), Ban: Duration(15 * time.Minute)},
 		Quota:       Quota{Bytes: Unlimited, Files: Unlimited},
 		Spool:       Spool{Folders: []string{}, After: "remove", Settle: Duration(2 * time.Second), Rescan: Duration(time.Minute), Workers: 2, MinFree: 1 << 30},
+		Ops:         Ops{Listen: []string{}},
+		Status:      Status{Timezone: time.Local, BackupAge: hours(48), AuditAge: hours(7 * 24), UncollectedAfter: hours(72)},
+		Notify:      defaultNotify(),
 		ClientsFrom: []string{filepath.Join(dir, "clients.d/*.yaml")},
+	}
+}
+
+func defaultNotify() Notify {
+	digest, _ := contact.ParseSchedule("daily 07:00")
+	utc, _ := contact.ParseZone("UTC")
+	days := func(n int) Duration { return hours(24 * n) }
+	return Notify{
+		Operators: []contact.Contact{}, OperatorsDigest: digest, Timezone: utc, Gather: Duration(time.Minute), PerMinute: 30,
+		Timeout: Duration(20 * time.Second), Expiry: []Duration{days(60), days(30), days(7)}, Reminders: []Duration{days(14), days(3)},
+		Refusals: 10, Retry: NotifyRetry{First: Duration(time.Minute), Cap: hours(6), GiveUp: days(3)},
+		SMTP: SMTP{Port: 587, StartTLS: "required"}, SMS: SMS{Body: `{"to": "{{.To}}", "text": "{{.Text}}"}`},
+		MailedSize: 10 << 20,
 	}
 }
 
@@ -82,7 +102,10 @@ func equal(t *testing.T, want, got *Config) {
 	w, g := *want, *got
 	w.origins, g.origins = nil, nil
 	if diff := cmp.Diff(w, g, cmp.AllowUnexported(Config{}, Client{}.ID), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
-		cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+		cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
+		cmp.Comparer(func(a, b *time.Location) bool { return a.String() == b.String() }), cmp.Comparer(func(a, b expect.Pattern) bool { return a == b }),
+		cmp.Comparer(func(a, b contact.Contact) bool { return a.String() == b.String() }), cmp.Comparer(func(a, b contact.Schedule) bool { return a == b }),
+		cmp.Comparer(func(a, b contact.Zone) bool { return a.String() == b.String() })); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
 	}
 }
@@ -135,7 +158,7 @@ sftp:
 ftp: {listen: ":21", passive_ports: 40000-40009, public_address: [203.0.113.9, ":21=198.51.100.2"], tls: {mode: optional, certificate: c.pem, key: k.pem, implicit_listen: ":990", require_session_reuse: true}, limits: {connections: 1, connections_per_address: 2, unauthenticated: 3, login_timeout: 4s, idle_timeout: 5m, stall_timeout: 6s, tries: 7}}
 sealing: {compress: false, escrow: escrow.asc, sign: true}
 retention: {after: 10d, sweep: 11m, max_share: 12%, max_gap: 2w, grace: 1d12h}
-access: {failures: 14, window: 15s, ban: 16s}
+access: {failures: 14, window: 15s, ban: 16s, learn: true}
 clients_from: more.yaml
 clients:
   - id: acme
@@ -148,6 +171,7 @@ clients:
     quota_files: unlimited
 quota: {bytes: 17GB, files: 18}
 spool: {folders: [drop, /srv/spool], after: move, settle: 19s, rescan: 20s, workers: 21, min_free: 22MiB}
+ops: {listen: ["unix:/run/sealdrop/ops.sock", "127.0.0.1:9320"], pprof: true}
 -- more.yaml --
 clients:
   - id: globex
@@ -185,8 +209,9 @@ func TestEveryKey(t *testing.T) {
 	}
 	want.Sealing = Sealing{Escrow: filepath.Join(dir, "escrow.asc"), Sign: true}
 	want.Retention = Retention{After: hours(240), Sweep: Duration(11 * time.Minute), MaxShare: 12, MaxGap: hours(336), Grace: hours(36)}
-	want.Access = Access{Failures: 14, Window: Duration(15 * time.Second), Ban: Duration(16 * time.Second)}
+	want.Access = Access{Failures: 14, Window: Duration(15 * time.Second), Ban: Duration(16 * time.Second), Learn: true}
 	want.Quota = Quota{Bytes: 17e9, Files: 18}
+	want.Ops = Ops{Listen: []string{"unix:/run/sealdrop/ops.sock", "127.0.0.1:9320"}, Pprof: true}
 	want.Spool = Spool{
 		Folders: []string{filepath.Join(dir, "drop"), "/srv/spool"}, After: "move",
 		Settle: Duration(19 * time.Second), Rescan: Duration(20 * time.Second), Workers: 21, MinFree: 22 << 20,

@@ -44,7 +44,7 @@ func TestTemplateLoadsToTheDefaults(t *testing.T) {
 	// What is commented out is what holds anyhow, and the example client is good.
 	all := regexp.MustCompile(`(?m)^( *)#([^ #\n]|  )`).ReplaceAllString(string(text), "$1$2")
 	c, dir = loadText(t, "-- config.yaml --\n"+all)
-	if len(c.Clients) != 1 || len(c.Clients[0].Declared) != 6 || len(c.Warnings) != 1 {
+	if len(c.Clients) != 1 || len(c.Clients[0].Declared) != 7 || len(c.Warnings) != 1 {
 		t.Errorf("the example: %+v, warnings %v", c.Clients, c.Warnings)
 	}
 	for key, origin := range c.Origins() {

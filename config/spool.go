@@ -34,7 +34,7 @@ func spoolSettings() []field[Config] {
 	}, {
 		key: "spool.min_free", kind: "size", def: "1GiB",
 		doc:   "Free space on the disk of the data folder below which intake pauses. Serving goes on, and so does intake when there is room again.",
-		value: one(func(c *Config) *Size { return &c.Spool.MinFree }, parseMinFree),
+		value: one(func(c *Config) *Size { return &c.Spool.MinFree }, parseSomeSize),
 	}}
 }
 
@@ -45,7 +45,7 @@ func parseAfter(text string) (string, error) {
 	return "", bad(text, "is nothing that can be done with a file", "write remove or move")
 }
 
-func parseMinFree(text string) (Size, error) {
+func parseSomeSize(text string) (Size, error) {
 	n, err := ParseSize(text)
 	if err != nil || n == Unlimited {
 		return 0, bad(text, "is not a size", "write a whole number with its unit, such as 500MiB or 10GiB")

@@ -24,9 +24,17 @@ func sections() []section {
 		{"api.tls", "Encryption of the API, and producers' certificates."},
 		{"api.limits", "What keeps one producer, or a stranger, from using up the gateway."},
 		{"sealing", "How a report is encrypted to its client's PGP keys."},
+		{"keys", "What is asked of clients' public keys."},
 		{"retention", "When a report is purged, and what guards against purging by mistake."},
 		{"access", "What happens to an address whose logins keep failing."},
 		{"spool", "Folders of this machine in which reports are handed in."},
+		{"notify", "Who is told of what happens, and how. Clients have their own settings: see `sealdrop notify` and the key notify of clients."},
+		{"notify.retry", "What happens to a message that can't be handed over."},
+		{"notify.smtp", "The way to send mail."},
+		{"notify.email_delivery", "What holds for the clients that have chosen to get the sealed reports themselves by email."},
+		{"notify.sms", "The way to send text messages, through a provider's HTTP API."},
+		{"status", "What `sealdrop status` takes for good and bad."},
+		{"ops", "The admin listener, for monitoring."},
 		{"quota", "How much a client may have that has no quota of its own. All that is in its folder counts, and what is held for it; what was removed doesn't. Over it, deliveries and uploads are refused."},
 	}
 }
@@ -55,10 +63,14 @@ func settings() []field[Config] {
 	table = append(table, ftpLimitSettings()...)
 	table = append(table, apiSettings()...)
 	table = append(table, sealingSettings()...)
+	table = append(table, keysSettings()...)
 	table = append(table, retentionSettings()...)
 	table = append(table, accessSettings()...)
 	table = append(table, spoolSettings()...)
 	table = append(table, quotaSettings()...)
+	table = append(table, statusSettings()...)
+	table = append(table, notifySettings()...)
+	table = append(table, opsSettings()...)
 	return append(table, field[Config]{
 		key: "clients_from", kind: "list of paths", def: "clients.d/*.yaml",
 		doc:   "Files that declare further clients. The file's name may have * and ?; a pattern may match nothing. Each file is a list of clients, or a mapping with the key clients.",
@@ -180,6 +192,10 @@ func accessSettings() []field[Config] {
 		key: "access.ban", kind: "duration", def: "15m",
 		doc:   "How long the ban lasts.",
 		value: one(func(c *Config) *Duration { return &c.Access.Ban }, parsePeriod),
+	}, {
+		key: "access.learn", kind: "true or false", def: "false",
+		doc:   "Lets addresses that are on nobody's list come as far as to prove who they are, 8 connections at a time. A client whose address has changed is then told so after it has proved its key, and `sealdrop client show` has the command that lets it in. Without it, such a connection is closed before a byte is exchanged.",
+		value: one(func(c *Config) *bool { return &c.Access.Learn }, parseBool),
 	}}
 }
 
@@ -214,6 +230,10 @@ func clientFields() []field[Client] {
 		key: "allow", kind: "list of networks",
 		doc:   "Networks and addresses from which the client may log in; an IPv6 one in quotes. Nobody gets in from elsewhere. Default: empty, from nowhere.",
 		value: many(func(c *Client) *[]netip.Prefix { return &c.Allow }, ParseAllow),
+	}, {
+		key: "delivers_to", kind: "list of client ids",
+		doc:   "Makes it a producer, who hands in reports over sFTP for these clients and gets none; or all. It may have id, name, allow and disabled besides. Default: empty, a client.",
+		value: many(func(c *Client) *[]string { return &c.DeliversTo }, parseReach),
 	}, {
 		key: "retention", kind: "duration",
 		doc:   "How long this client's reports are kept. Default: retention.after.",

@@ -27,6 +27,8 @@ const templateClients = `clients:
   #  retention: 30d
   #  disabled: false
   #  ftp: tls
+  #  expects:
+  #    - {name: "Activity_*.csv", by: "06:30", days: mon-fri, timezone: Europe/Berlin}
 `
 
 // Template returns a configuration file in which every key is explained. Keys in
@@ -166,6 +168,16 @@ A duration is a number with its unit (` + "`30s`, `15m`, `12h`, `100d`, `2w`" + 
 	b.WriteString("\n## clients\n\n" + clientsDoc + "\n\n```yaml\n" + strings.ReplaceAll(templateClients, "#", "") + "```\n")
 	b.WriteString("\n| key | value | meaning |\n|---|---|---|\n")
 	for _, f := range clientFields() {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", f.key, f.kind, escape(f.doc))
+	}
+	fmt.Fprintf(&b, "| `%s` | list of mappings | %s |\n", expectsKey, escape(expectsDoc))
+	fmt.Fprintf(&b, "| `%s` | mapping | %s |\n", notifyKey, escape(notifyDoc))
+	b.WriteString("\n### clients: expects\n\n| key | value | meaning |\n|---|---|---|\n")
+	for _, f := range expectFields() {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", f.key, f.kind, escape(f.doc))
+	}
+	b.WriteString("\n### clients: notify\n\n| key | value | meaning |\n|---|---|---|\n")
+	for _, f := range notifyFields() {
 		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", f.key, f.kind, escape(f.doc))
 	}
 	return b.String()

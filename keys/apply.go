@@ -1,9 +1,11 @@
 package keys
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/sealdrop/sealdrop/internal/database"
 	"github.com/sealdrop/sealdrop/reports"
@@ -43,7 +45,7 @@ func (r *Register) Apply(ctx context.Context, actor string, declarations []Decla
 	var plan []Planned
 	err := r.db.Write(ctx, func(tx *database.Tx) error {
 		declared := map[reports.ClientID]bool{}
-		for _, d := range declarations {
+		for _, d := range producersLast(declarations) {
 			declared[d.ID] = true
 			done, err := r.applyOne(tx, actor, d, o)
 			if err != nil {
@@ -69,6 +71,38 @@ func (r *Register) Apply(ctx context.Context, actor string, declarations []Decla
 	return plan, nil
 }
 
+// producersLast lets a file name a producer before the clients that it delivers to.
+func producersLast(list []Declaration) []Declaration {
+	ordered := slices.Clone(list)
+	slices.SortStableFunc(ordered, func(a, b Declaration) int { return cmp.Compare(a.role(), b.role()) })
+	return ordered
+}
+
+func (d Declaration) role() int {
+	if d.Change.DeliversTo != nil {
+		return 1
+	}
+	return 0
+}
+
+// checkRole returns an error if d turns a client into a producer, the other way
+// round, or lets a producer reach who is no client. before is nil for a new one.
+func (d Declaration) checkRole(tx *database.Tx, before *Client, after Client) error {
+	if before != nil && before.Producer() != after.Producer() {
+		return &RoleError{*before}
+	}
+	if after.Producer() && before != nil && after.FTP != FTPOff {
+		return fmt.Errorf("%s is a producer, which is let in over sFTP only", d.ID)
+	}
+	if d.Change.DeliversTo == nil {
+		return nil
+	}
+	if err := knownReach(tx, after.DeliversTo); err != nil {
+		return fmt.Errorf("%s: whom %s delivers to: %w", d.Places[FieldDeliversTo], d.ID, err)
+	}
+	return nil
+}
+
 func (r *Register) applyOne(tx *database.Tx, actor string, d Declaration, o ApplyOptions) (Planned, error) {
 	before, err := readClient(tx.Context(), tx.Queries, d.ID)
 	if errors.Is(err, reports.ErrUnknownClient) {
@@ -76,12 +110,18 @@ func (r *Register) applyOne(tx *database.Tx, actor string, d Declaration, o Appl
 		if o.Own {
 			c.Declared = d.Places
 		}
+		if err := d.checkRole(tx, nil, c); err != nil {
+			return Planned{}, err
+		}
 		return Planned{Client: d.ID, Action: "add", Detail: map[string]string{"allow": prefixText(c.Allow)}}, r.insert(tx, actor, c)
 	}
 	if err != nil {
 		return Planned{}, err
 	}
 	after, fields := d.Change.apply(before)
+	if err := d.checkRole(tx, &before, after); err != nil {
+		return Planned{}, err
+	}
 	if o.Own {
 		after.Declared = d.Places
 		if before.dropped() && d.Change.Disabled == nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/sealdrop/sealdrop/internal/database"
 	"github.com/sealdrop/sealdrop/internal/database/query"
 	"github.com/sealdrop/sealdrop/reports"
+	"github.com/sealdrop/sealdrop/reports/notify/contact"
 )
 
 // Client is somebody that reports are delivered to or, with DeliversTo, a producer
@@ -35,8 +36,10 @@ type Client struct {
 	// DeliversTo is for whom a producer hands in reports. It gets none itself, and is
 	// let in over sFTP only.
 	DeliversTo Reach
+	// Notify is who is told of what.
+	Notify contact.Preferences
 	// Declared maps the fields that the configuration declares ("name", "allow",
-	// "retention", "disabled", "ftp", "quota", "quota_files") to the place where it
+	// "retention", "disabled", "ftp", "quota", "quota_files", "notify") to the place where it
 	// does ("config.yaml:12").
 	// nil: the client is not declared.
 	Declared map[string]string
@@ -55,6 +58,7 @@ type Change struct {
 	QuotaFiles *int64
 	// DeliversTo is for a producer, and leaves it one.
 	DeliversTo *Reach
+	Notify     *contact.Preferences
 }
 
 // Producer reports whether c hands in reports instead of getting them.
@@ -87,12 +91,13 @@ const (
 	FieldFTP        = "ftp"
 	FieldQuota      = "quota"
 	FieldQuotaFiles = "quota_files"
-	FieldDeliversTo = "delivers_to" // never declared
+	FieldNotify     = "notify"
+	FieldDeliversTo = "delivers_to"
 )
 
 // fields returns the names of all fields.
 func fields() []string {
-	return []string{FieldName, FieldAllow, FieldRetention, FieldDisabled, FieldFTP, FieldQuota, FieldQuotaFiles}
+	return []string{FieldName, FieldAllow, FieldRetention, FieldDisabled, FieldFTP, FieldQuota, FieldQuotaFiles, FieldDeliversTo, FieldNotify}
 }
 
 // DeclaredError says that a field is declared in the configuration and can't be
@@ -117,11 +122,32 @@ type Register struct {
 	db    *database.DB
 	now   func() time.Time
 	certs *certificates
+	// policy is for changes alone: what is in the catalog carries what it needs.
+	policy Policy
 }
 
 // NewRegister returns the register that is kept in db.
 func NewRegister(db *database.DB, now func() time.Time) *Register {
 	return &Register{db: db, now: now, certs: newCertificates()}
+}
+
+// Policy is what the gateway asks of keys that are imported.
+type Policy struct {
+	// TwoPerson: what one operator imports does nothing until another has approved it.
+	TwoPerson bool
+	// SSHMaxAge is how long an SSH key is good from its import on; 0: as long as it
+	// is not retired. It is noted with each key, so that another policy holds for keys
+	// that are imported from then on, and for the others when [Register.ApplyLimit]
+	// says so.
+	SSHMaxAge time.Duration
+}
+
+// WithPolicy returns a register that imports keys under a policy. Without, every key
+// counts at once and has no limit.
+func (r *Register) WithPolicy(p Policy) *Register {
+	with := *r
+	with.policy = p
+	return &with
 }
 
 // Client returns one client, or an error that wraps [reports.ErrUnknownClient].
@@ -164,6 +190,9 @@ func clientFromRow(row query.Client, prefixes []string) (Client, error) {
 	}
 	if c.DeliversTo, err = ParseReach(row.DeliversTo); err != nil {
 		return Client{}, fmt.Errorf("reading client %s: whom it delivers to: %w", id, err)
+	}
+	if c.Notify, err = contact.ParsePreferences(row.Notify); err != nil {
+		return Client{}, fmt.Errorf("reading client %s: %w", id, err)
 	}
 	if c.Producer() {
 		c.FTP = FTPOff
@@ -262,7 +291,7 @@ func (r *Register) insert(tx *database.Tx, actor string, c Client) error {
 	err = tx.InsertClient(tx.Context(), query.InsertClientParams{
 		ID: c.ID.String(), Name: c.Name, Retention: c.Retention.Microseconds(), Disabled: flag(c.Disabled),
 		Ftp: string(c.FTP.orDefault()), QuotaBytes: c.Quota.Bytes, QuotaFiles: c.Quota.Files,
-		DeliversTo: c.DeliversTo.String(), Declared: declared, CreatedAt: database.Micros(now),
+		DeliversTo: c.DeliversTo.String(), Notify: c.Notify.Text(), Declared: declared, CreatedAt: database.Micros(now),
 	})
 	if err != nil {
 		return fmt.Errorf("adding client %s: %w", c.ID, err)
@@ -284,9 +313,13 @@ func addedDetail(c Client) map[string]string {
 	return detail
 }
 
-// changed records e and tells running gateways to look at access again.
+// changed records e, has the client told, and tells running gateways to look at
+// access again.
 func (r *Register) changed(tx *database.Tx, e audit.Entry) error {
 	if err := tx.BumpMark(tx.Context(), database.AccessMark); err != nil {
+		return err
+	}
+	if err := r.tell(tx, e); err != nil {
 		return err
 	}
 	return audit.Append(tx, r.now(), e)
@@ -350,6 +383,9 @@ func (ch Change) apply(c Client) (Client, []string) {
 	if ch.DeliversTo != nil && ch.DeliversTo.String() != c.DeliversTo.String() {
 		c.DeliversTo, fields = *ch.DeliversTo, append(fields, FieldDeliversTo)
 	}
+	if ch.Notify != nil && ch.Notify.Text() != c.Notify.Text() {
+		c.Notify, fields = *ch.Notify, append(fields, FieldNotify)
+	}
 	return c, fields
 }
 
@@ -371,7 +407,8 @@ func (r *Register) update(tx *database.Tx, actor string, before, after Client) e
 	err = tx.UpdateClient(tx.Context(), query.UpdateClientParams{
 		ID: after.ID.String(), Name: after.Name, Retention: after.Retention.Microseconds(),
 		Disabled: flag(after.Disabled), Ftp: string(after.FTP.orDefault()),
-		QuotaBytes: after.Quota.Bytes, QuotaFiles: after.Quota.Files, DeliversTo: after.DeliversTo.String(), Declared: declared,
+		QuotaBytes: after.Quota.Bytes, QuotaFiles: after.Quota.Files, DeliversTo: after.DeliversTo.String(),
+		Notify: after.Notify.Text(), Declared: declared,
 	})
 	if err != nil {
 		return fmt.Errorf("changing client %s: %w", after.ID, err)
@@ -383,6 +420,9 @@ func (r *Register) update(tx *database.Tx, actor string, before, after Client) e
 		return err
 	}
 	if err := writeNetworks(tx, after); err != nil {
+		return err
+	}
+	if err := r.tellNetworks(tx, after.ID, before.Allow, after.Allow); err != nil {
 		return err
 	}
 	return r.changed(tx, audit.Entry{Event: "client.changed", Actor: actor, Client: after.ID.String(), Detail: diff})
@@ -403,6 +443,7 @@ func difference(before, after Client) map[string]string {
 	note(FieldFTP, string(before.FTP.orDefault()), string(after.FTP.orDefault()))
 	note(FieldQuota, limitText(before.Quota.Bytes), limitText(after.Quota.Bytes))
 	note(FieldDeliversTo, before.DeliversTo.String(), after.DeliversTo.String())
+	note(FieldNotify, before.Notify.Text(), after.Notify.Text())
 	note(FieldQuotaFiles, limitText(before.Quota.Files), limitText(after.Quota.Files))
 	return diff
 }
@@ -426,6 +467,12 @@ func (r *Register) RemoveClient(ctx context.Context, actor string, id reports.Cl
 			return err
 		}
 		if err := c.checkUndeclared(fields()); err != nil {
+			return err
+		}
+		switch _, err := tx.GetLegalHold(tx.Context(), id.String()); {
+		case err == nil:
+			return fmt.Errorf("client %s: %w", id, reports.ErrOnHold)
+		case !errors.Is(err, database.ErrNotFound):
 			return err
 		}
 		n, err := tx.CountClientEntries(tx.Context(), id.String())
@@ -454,6 +501,9 @@ func (r *Register) RemoveClient(ctx context.Context, actor string, id reports.Cl
 func (r *Register) forgetDeliveries(tx *database.Tx, id reports.ClientID) error {
 	if err := tx.DeleteClientSources(tx.Context(), id.String()); err != nil {
 		return fmt.Errorf("forgetting the deliveries to client %s: %w", id, err)
+	}
+	if err := errors.Join(tx.DeleteClientOutbox(tx.Context(), id.String()), tx.DeleteClientMessages(tx.Context(), id.String())); err != nil {
+		return fmt.Errorf("forgetting the messages to client %s: %w", id, err)
 	}
 	partials, err := tx.ListClientPartials(tx.Context(), id.String())
 	if err != nil {

@@ -1,10 +1,14 @@
 package keys
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/sealdrop/sealdrop/internal/database"
+	"github.com/sealdrop/sealdrop/internal/database/query"
 	"github.com/sealdrop/sealdrop/reports"
 )
 
@@ -57,6 +61,44 @@ func ParseReach(s string) (Reach, error) {
 		r.Clients = append(r.Clients, id)
 	}
 	return r, nil
+}
+
+// Reached returns the clients that a reach includes and that there are, in the order
+// of ids, at most limit of them, from behind after.
+func (r *Register) Reached(ctx context.Context, reach Reach, after string, limit int) ([]reports.ClientID, error) {
+	list := []reports.ClientID{}
+	if reach.All {
+		rows, err := r.db.Read().ListRecipients(ctx, query.ListRecipientsParams{After: after, N: int64(limit)})
+		if err != nil {
+			return nil, fmt.Errorf("reading the clients: %w", err)
+		}
+		for _, text := range rows {
+			id, err := reports.ParseClientID(text)
+			if err != nil {
+				return nil, fmt.Errorf("reading the catalog: %w", err)
+			}
+			list = append(list, id)
+		}
+		return list, nil
+	}
+	ids := slices.SortedFunc(slices.Values(reach.Clients), func(a, b reports.ClientID) int { return strings.Compare(a.String(), b.String()) })
+	for _, id := range slices.Compact(ids) {
+		if len(list) == limit {
+			break
+		}
+		if id.String() <= after {
+			continue
+		}
+		row, err := r.db.Read().GetClient(ctx, id.String())
+		switch {
+		case errors.Is(err, database.ErrNotFound):
+		case err != nil:
+			return nil, fmt.Errorf("reading client %s: %w", id, err)
+		case row.DeliversTo == "":
+			list = append(list, id)
+		}
+	}
+	return list, nil
 }
 
 // RoleError says that a client was to become a producer, or the other way round.

@@ -20,6 +20,13 @@ type Public struct {
 	// Text is the key itself in the form that is stored.
 	Text    string
 	Expires time.Time // zero: never
+
+	// Fault is why a certificate can't be sealed for. Only [ReadAll] returns such ones:
+	// they can bring a registered certificate up to date, and can't be registered anew.
+	Fault error
+	// Revocation is a revocation certificate by itself, only from ReadAll. Everything
+	// else is then zero but Kind, which is PGP.
+	Revocation *pgp.Revocation
 }
 
 // PrivateKeyError says that a file holds a private key. Its text holds nothing
@@ -52,6 +59,24 @@ func (*NotKeyError) Hint() string {
 // A certificate that can't be sealed for at the time now (expired, revoked,
 // sign-only, weak) is refused with the reason.
 func Read(data []byte, now time.Time) ([]Public, error) {
+	list, err := ReadAll(data, now)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range list {
+		switch {
+		case p.Fault != nil:
+			return nil, p.Fault
+		case p.Revocation != nil:
+			return nil, &NotKeyError{}
+		}
+	}
+	return list, nil
+}
+
+// ReadAll is [Read] for what is to be imported: it also takes certificates that can't
+// be sealed for, with the reason, and revocation certificates.
+func ReadAll(data []byte, now time.Time) ([]Public, error) {
 	if what, found := keytext.Private(data); found {
 		return nil, &PrivateKeyError{What: what}
 	}
@@ -85,22 +110,32 @@ func readSSH(data []byte) ([]Public, error) {
 }
 
 func readPGP(data []byte, now time.Time) ([]Public, error) {
-	certs, err := pgp.Parse(data)
+	certs, revocations, err := pgp.ParseAll(data)
 	if err != nil {
 		return nil, err
 	}
 	var list []Public
 	for _, c := range certs {
+		p := publicOf(c)
 		if err := c.Usable(now); err != nil {
-			return nil, fmt.Errorf("PGP %w", err)
-		}
-		p := Public{
-			Kind: PGP, Fingerprint: c.Fingerprint(), Algorithm: c.Algorithm(), Text: c.Armored(), Expires: c.Expires(),
-		}
-		if ids := c.UserIDs(); len(ids) > 0 {
-			p.Label = ids[0]
+			p.Fault = fmt.Errorf("PGP %w", err)
+		} else if err := c.DesignatedRevocation(); err != nil {
+			p.Fault = err
 		}
 		list = append(list, p)
 	}
+	for _, r := range revocations {
+		list = append(list, Public{Kind: PGP, Revocation: &r})
+	}
 	return list, nil
+}
+
+func publicOf(c pgp.Certificate) Public {
+	p := Public{
+		Kind: PGP, Fingerprint: c.Fingerprint(), Algorithm: c.Algorithm(), Text: c.Armored(), Expires: c.Expires(),
+	}
+	if ids := c.UserIDs(); len(ids) > 0 {
+		p.Label = ids[0]
+	}
+	return p
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/sealdrop/sealdrop/keys/pgp"
 	"github.com/sealdrop/sealdrop/reports"
@@ -14,7 +15,9 @@ import (
 var ErrNoRecipient = errors.New("no usable PGP key")
 
 // Recipients returns the certificates that a report for the client is to be
-// sealed to now. If there is none, the error wraps [ErrNoRecipient] and says
+// sealed to now: all that are in use. While an old one overlaps with its successor
+// that is both, so that the client opens a report with whichever it has at hand; once
+// the overlap is over it is the new one alone. If there is none, the error wraps [ErrNoRecipient] and says
 // why each registered certificate is no good.
 func (r *Register) Recipients(ctx context.Context, client reports.ClientID) ([]pgp.Certificate, error) {
 	list, err := r.Keys(ctx, client)
@@ -29,7 +32,7 @@ func (r *Register) Recipients(ctx context.Context, client reports.ClientID) ([]p
 			continue
 		}
 		if !k.Usable(now) {
-			reasons = append(reasons, fmt.Errorf("%s is %s", k.Fingerprint, k.State(now)))
+			reasons = append(reasons, errors.New(unusable(k, now)))
 			continue
 		}
 		cert, err := r.certs.parse(k)
@@ -49,6 +52,20 @@ func (r *Register) Recipients(ctx context.Context, client reports.ClientID) ([]p
 		return nil, fmt.Errorf("client %s has %w: %w", client, ErrNoRecipient, errors.Join(reasons...))
 	}
 	return certs, nil
+}
+
+// unusable says why a key is no good.
+func unusable(k Key, now time.Time) string {
+	text := fmt.Sprintf("%s is %s", k.Fingerprint, k.State(now))
+	switch k.State(now) {
+	case Pending:
+		text = fmt.Sprintf("%s was imported by %s and waits for another operator: sealdrop key approve %s", k.Fingerprint, k.Importer.Actor, k.ID)
+	case Revoked:
+		if k.RevokedReason != "" {
+			text += ", " + k.RevokedReason
+		}
+	}
+	return text
 }
 
 // certificates keeps parsed certificates, since parsing one costs as much as

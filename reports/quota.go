@@ -108,11 +108,21 @@ func (e *QuotaError) Is(target error) bool { return target == ErrQuota }
 
 // Hint says what an operator can do.
 func (e *QuotaError) Hint() string {
+	return e.raise() + ", let the client remove what it has fetched, or use `deliver --over-quota`"
+}
+
+// UploadHint says what an operator can do where it was the client's own upload that
+// was refused.
+func (e *QuotaError) UploadHint() string {
+	return e.raise() + ", or have the client remove what it has fetched"
+}
+
+func (e *QuotaError) raise() string {
 	flag := "--quota SIZE"
 	if e.Files {
 		flag = "--quota-files N"
 	}
-	return fmt.Sprintf("raise it with `sealdrop client set %s %s`, let the client remove what it has fetched, or use `deliver --over-quota`", e.Client, flag)
+	return fmt.Sprintf("raise it with `sealdrop client set %s %s`", e.Client, flag)
 }
 
 // formatSize prints a number of bytes for people. It rounds down, so that what

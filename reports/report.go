@@ -70,4 +70,8 @@ type Report struct {
 	Collected time.Time // zero until collected
 	Removed   time.Time // zero unless removed
 	LegalHold bool
+	// HoldReason is why it has a legal hold of its own.
+	HoldReason string
+	// HeldWithClient: everything of its client is on legal hold.
+	HeldWithClient bool
 }

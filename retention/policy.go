@@ -70,13 +70,17 @@ func (e *OrphansError) Hint() string {
 	return "if the catalog was restored from a backup, the reports since then are only in these blobs; if they are of no use, `sealdrop retention run --confirm` lets them go"
 }
 
+// skew is by how much the clocks of gateways that share a catalog may differ: the
+// last sweep may have been another's. A clock that is behind purges late, never early.
+const skew = time.Minute
+
 // doubt says why the clock can't be believed, "" if it can.
 func (p Policy) doubt(now, last time.Time) string {
 	if last.IsZero() {
 		return ""
 	}
 	switch gap := now.Sub(last); {
-	case gap < 0:
+	case gap < -skew:
 		return fmt.Sprintf("the clock says %s, and the last sweep was at %s", stamp(now), stamp(last))
 	case gap > p.MaxGap:
 		return fmt.Sprintf("the clock says %s, %d days after the last sweep at %s", stamp(now), int(gap.Hours()/24), stamp(last))

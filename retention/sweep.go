@@ -50,6 +50,8 @@ type Config struct {
 	Remember time.Duration
 	Now      func() time.Time
 	Log      *slog.Logger
+	// Observe is told of every sweep that [Sweeper.Run] makes. nil: nobody is told.
+	Observe func(Result, error)
 }
 
 // Sweeper purges what is due. Several may run at once, in several processes.
@@ -225,13 +227,16 @@ func (s *Sweeper) Run(ctx context.Context) {
 		if o.Orphans && err == nil {
 			orphans = s.Now()
 		}
+		if s.Observe != nil && ctx.Err() == nil {
+			s.Observe(done, err)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			s.Log.Error("sweep", "error", err, "purged", done.Purged)
+			s.Log.Error("sweep", "event", "sweep.failed", "error", err, "purged", done.Purged)
 		case done != Result{}:
-			s.Log.Info("sweep", "purged", done.Purged, "blobs", done.Blobs, "orphans", done.Orphans, "interrupted", done.Interrupted)
+			s.Log.Info("sweep", "event", "sweep.done", "purged", done.Purged, "blobs", done.Blobs, "orphans", done.Orphans, "interrupted", done.Interrupted)
 		}
 		select {
 		case <-ctx.Done():

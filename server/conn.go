@@ -14,7 +14,10 @@ import (
 type Conn struct {
 	net.Conn
 	server *Server
+	ledger *ledger // the one that it is booked in
 	remote netip.Addr
+	// arrived is when the connection was accepted.
+	arrived time.Time
 
 	active atomic.Int64 // when the last byte went by, in server.clock terms
 	closed chan struct{}
@@ -24,9 +27,9 @@ type Conn struct {
 	loginDeadline time.Time // zero once logged in
 }
 
-func newConn(s *Server, nc net.Conn, remote netip.Addr) *Conn {
-	c := &Conn{Conn: nc, server: s, remote: remote, closed: make(chan struct{})}
-	c.loginDeadline = time.Now().Add(s.cfg.Limits.LoginTimeout)
+func newConn(s *Server, l *ledger, nc net.Conn, remote netip.Addr) *Conn {
+	c := &Conn{Conn: nc, server: s, ledger: l, remote: remote, arrived: time.Now(), closed: make(chan struct{})}
+	c.loginDeadline = c.arrived.Add(s.cfg.Limits.LoginTimeout)
 	c.touch()
 	return c
 }
@@ -39,7 +42,7 @@ func (c *Conn) Remote() netip.Addr { return c.remote }
 // the unauthenticated and lifts the login deadline. Later calls do nothing.
 func (c *Conn) Authenticated() {
 	if c.release() {
-		c.server.ledger.authenticated(c.remote)
+		c.ledger.authenticated(c)
 		// A failure means that the connection is closed, which the next read
 		// tells as well.
 		_ = c.Conn.SetDeadline(time.Time{})
@@ -55,6 +58,16 @@ func (c *Conn) release() bool {
 	waiting := !c.loginDeadline.IsZero()
 	c.loginDeadline = time.Time{}
 	return waiting
+}
+
+// giveWay closes a connection whose place another has got, and reports whether it
+// did: one that has logged in meanwhile needs no place any more.
+func (c *Conn) giveWay() bool {
+	if !c.release() {
+		return false
+	}
+	_ = c.Close()
+	return true
 }
 
 // Draining is closed when the server is shutting down: the handler should end
@@ -83,7 +96,7 @@ func (c *Conn) Close() error {
 	err := net.ErrClosed
 	c.once.Do(func() {
 		err = c.Conn.Close()
-		c.server.forget(c, c.release())
+		c.server.forget(c)
 		close(c.closed)
 	})
 	return err

@@ -9,12 +9,15 @@
 // What it promises:
 //
 //   - Not one byte is read from or written to a connection whose address
-//     [Config.Admit] does not admit. Addresses are compared in their plain form:
+//     [Config.Admit] does not admit, but for the few that [Config.Strangers] lets
+//     in where it is set. Addresses are compared in their plain form:
 //     an IPv4 address that arrives mapped into IPv6 is unmapped first, and an
 //     address that can't be parsed is refused.
 //   - A connection that has not proved who it is ([Conn.Authenticated]) is
 //     closed when [Limits.LoginTimeout] is over, whatever deadlines the handler
-//     sets, and there are never more than [Limits.Unauthenticated] of them.
+//     sets, and there are never more than [Limits.Unauthenticated] of them. When
+//     there are, a newcomer takes the place of the longest waiting of the network
+//     that has, or lately had, the most.
 //   - One IPv4 address, or one IPv6 network of 64 bits, never holds more than
 //     [Limits.ConnectionsPerAddress].
 //   - A flood of refused connections costs one log line a minute: refusals are

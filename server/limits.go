@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -17,8 +18,12 @@ type Limits struct {
 	// address or one IPv6 /64.
 	ConnectionsPerAddress int
 	// Unauthenticated is the number of open connections that have not logged
-	// in yet. One network (an IPv4 /24, an IPv6 /48) may hold half of them, so
-	// that it can't keep everybody else from logging in.
+	// in yet. One network (an IPv4 /24, an IPv6 /48) may hold half of them. Where
+	// there is no place left a newcomer takes that of another, so that strangers
+	// who connect and wait, or connect again and again, can't keep everybody else
+	// from logging in. The one that goes is the longest waiting of the network that
+	// holds the most places, those counted in that it held lately without a login; a
+	// newcomer from that network takes no other's place.
 	Unauthenticated int
 	// LoginTimeout is the time from accept to login.
 	LoginTimeout time.Duration
@@ -57,7 +62,7 @@ func (l Limits) check() error {
 	return errors.Join(errs...)
 }
 
-// Cause is why a connection was closed at accept.
+// Cause is why a connection was closed at accept, or before its login.
 type Cause string
 
 // The causes, a closed list.
@@ -66,66 +71,140 @@ const (
 	AddressNotAdmitted     Cause = "address-not-admitted"     // on nobody's list
 	TooManyConnections     Cause = "too-many-connections"     // Limits.Connections
 	TooManyFromAddress     Cause = "too-many-from-address"    // Limits.ConnectionsPerAddress
-	TooManyUnauthenticated Cause = "too-many-unauthenticated" // Limits.Unauthenticated
+	TooManyUnauthenticated Cause = "too-many-unauthenticated" // Limits.Unauthenticated: it made room for another
 )
+
+// Causes lists all causes.
+func Causes() []Cause {
+	return []Cause{AddressUnreadable, AddressNotAdmitted, TooManyConnections, TooManyFromAddress, TooManyUnauthenticated}
+}
 
 // ledger counts the open connections. It is what the limits are held against.
 type ledger struct {
 	limits Limits
+	// yields: where there is no place for one more without a login, another's is freed.
+	yields bool
 
 	mu       sync.Mutex
 	open     int
-	waiting  int // not logged in
 	perRange map[netip.Prefix]int
-	// waitingPerNetwork counts by the wider networks of [network].
-	waitingPerNetwork map[netip.Prefix]int
+	waiting  int                      // have not logged in
+	queues   map[netip.Prefix][]*Conn // of them, by the wider networks of [network]; the oldest first
+	// debts count, by the same networks, connections that ended without a login:
+	// within the current period, which is as long as a login may take, and within
+	// the one before.
+	debts  [2]map[netip.Prefix]int
+	period time.Time
 }
 
-func newLedger(limits Limits) *ledger {
-	return &ledger{limits: limits, perRange: make(map[netip.Prefix]int), waitingPerNetwork: make(map[netip.Prefix]int)}
+// maxDebts is how many networks' debts are remembered of a period.
+const maxDebts = 4096
+
+func newLedger(limits Limits, yields bool) *ledger {
+	return &ledger{limits: limits, yields: yields, perRange: make(map[netip.Prefix]int), queues: make(map[netip.Prefix][]*Conn)}
 }
 
-// enter books a connection in, or says which limit it would break.
-func (l *ledger) enter(addr netip.Addr) (Cause, bool) {
-	key := addressRange(addr)
+// enter books a connection in, or says which limit it would break. It may take
+// another's place for it, which the caller then closes.
+func (l *ledger) enter(c *Conn) (displaced *Conn, cause Cause, ok bool) {
+	key, home := addressRange(c.remote), network(c.remote)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
 	case l.open >= l.limits.Connections:
-		return TooManyConnections, false
+		return nil, TooManyConnections, false
 	case l.perRange[key] >= l.limits.ConnectionsPerAddress:
-		return TooManyFromAddress, false
-	case l.waiting >= l.limits.Unauthenticated, l.waitingPerNetwork[network(addr)] >= (l.limits.Unauthenticated+1)/2:
-		return TooManyUnauthenticated, false
+		return nil, TooManyFromAddress, false
+	case len(l.queues[home]) >= (l.limits.Unauthenticated+1)/2:
+		displaced = l.queues[home][0]
+	case l.waiting >= l.limits.Unauthenticated:
+		if displaced = l.dispensable(home); displaced == nil {
+			return nil, TooManyUnauthenticated, false
+		}
+	}
+	if displaced != nil && !l.yields {
+		return nil, TooManyUnauthenticated, false
+	}
+	l.turnPeriod(c.arrived)
+	if displaced != nil {
+		l.stopWaiting(displaced)
+		l.blame(displaced)
 	}
 	l.open++
-	l.waiting++
-	l.waitingPerNetwork[network(addr)]++
 	l.perRange[key]++
-	return "", true
+	l.waiting++
+	l.queues[home] = append(l.queues[home], c)
+	return displaced, "", true
 }
 
-func (l *ledger) authenticated(addr netip.Addr) {
+// dispensable is the oldest connection of the network that weighs most; of several
+// such networks, the oldest of all. For a newcomer whose own network weighs as much
+// it is the oldest of that one, nil if there is none.
+func (l *ledger) dispensable(home netip.Prefix) *Conn {
+	weight := func(n netip.Prefix) int { return len(l.queues[n]) + l.debts[0][n] + l.debts[1][n] }
+	var oldest *Conn
+	most := 0
+	for n, queue := range l.queues {
+		if w := weight(n); w > most || w == most && queue[0].arrived.Before(oldest.arrived) {
+			oldest, most = queue[0], w
+		}
+	}
+	if weight(home) < most {
+		return oldest
+	}
+	if own := l.queues[home]; len(own) > 0 {
+		return own[0]
+	}
+	return nil
+}
+
+func (l *ledger) authenticated(c *Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.stopWaiting(addr)
-}
-
-func (l *ledger) stopWaiting(addr netip.Addr) {
-	l.waiting--
-	key := network(addr)
-	if l.waitingPerNetwork[key]--; l.waitingPerNetwork[key] == 0 {
-		delete(l.waitingPerNetwork, key)
+	l.stopWaiting(c)
+	for _, debts := range l.debts {
+		delete(debts, network(c.remote))
 	}
 }
 
-func (l *ledger) leave(addr netip.Addr, wasWaiting bool) {
-	key := addressRange(addr)
+// blame counts a connection that ended without a login.
+func (l *ledger) blame(c *Conn) {
+	if l.debts[0] == nil {
+		l.debts[0] = map[netip.Prefix]int{}
+	}
+	if home := network(c.remote); l.debts[0][home] > 0 || len(l.debts[0]) < maxDebts {
+		l.debts[0][home]++
+	}
+}
+
+func (l *ledger) turnPeriod(now time.Time) {
+	if now.Sub(l.period) > l.limits.LoginTimeout {
+		l.debts = [2]map[netip.Prefix]int{nil, l.debts[0]}
+		l.period = now
+	}
+}
+
+// stopWaiting frees a connection's place, and reports whether it had one.
+func (l *ledger) stopWaiting(c *Conn) bool {
+	home := network(c.remote)
+	at := slices.Index(l.queues[home], c)
+	if at < 0 {
+		return false
+	}
+	l.waiting--
+	if l.queues[home] = slices.Delete(l.queues[home], at, at+1); len(l.queues[home]) == 0 {
+		delete(l.queues, home)
+	}
+	return true
+}
+
+func (l *ledger) leave(c *Conn) {
+	key := addressRange(c.remote)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.open--
-	if wasWaiting {
-		l.stopWaiting(addr)
+	if l.stopWaiting(c) {
+		l.blame(c)
 	}
 	if l.perRange[key]--; l.perRange[key] == 0 {
 		delete(l.perRange, key)

@@ -39,7 +39,7 @@ func (r *refusals) add(cause Cause, addr netip.Addr) {
 	r.total[cause]++
 	if r.timer == nil {
 		r.timer = time.AfterFunc(refusalWindow, r.windowOver)
-		r.log.Warn("connection refused", "cause", cause, "address", addr)
+		r.log.Warn("connection refused", "event", "connection.refused", "cause", cause, "address", addr)
 		return
 	}
 	r.pending[cause]++
@@ -67,7 +67,7 @@ func (r *refusals) flush() bool {
 	if len(r.pending) == 0 {
 		return false
 	}
-	args := []any{"addresses", r.samples}
+	args := []any{"event", "connection.refused-again", "addresses", r.samples}
 	for _, cause := range slices.Sorted(maps.Keys(r.pending)) {
 		args = append(args, string(cause), r.pending[cause])
 	}

@@ -29,7 +29,13 @@ type Config struct {
 	Limits Limits
 	// Admit says whether an address may connect. It is called at accept, from
 	// the accepting goroutine: it must answer from memory.
-	Admit   func(netip.Addr) bool
+	Admit func(netip.Addr) bool
+	// Strangers may come in although Admit does not admit them, a few at a time, for
+	// a protocol that tells them what is wrong once they have proved who they are.
+	Strangers Strangers
+	// Refused, if set, is told of each connection that is closed at accept, or to make
+	// room for another. It is called as Admit is.
+	Refused func(netip.Addr, Cause)
 	Handler Handler
 	Log     *slog.Logger
 }
@@ -41,6 +47,7 @@ type Server struct {
 	log      *slog.Logger
 	started  time.Time
 	ledger   *ledger
+	guests   *guests
 	refusals *refusals
 
 	ctx      context.Context // of the handlers
@@ -62,6 +69,9 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.Limits.check(); err != nil {
 		return nil, fmt.Errorf("%s server: %w", cfg.Name, err)
 	}
+	if err := cfg.Strangers.check(); err != nil {
+		return nil, fmt.Errorf("%s server: %w", cfg.Name, err)
+	}
 	if cfg.Admit == nil || cfg.Handler == nil {
 		return nil, fmt.Errorf("%s server: Admit and Handler must be set", cfg.Name)
 	}
@@ -73,7 +83,8 @@ func New(cfg Config) (*Server, error) {
 		cfg:      cfg,
 		log:      log,
 		started:  time.Now(),
-		ledger:   newLedger(cfg.Limits),
+		ledger:   newLedger(cfg.Limits, true),
+		guests:   newGuests(cfg.Strangers),
 		refusals: newRefusals(log),
 		draining: make(chan struct{}),
 		sweeper:  make(chan struct{}),
@@ -110,7 +121,7 @@ func (s *Server) Serve(l net.Listener) error {
 		// Most failures of accept are passing: the peer has gone already, or
 		// the process is out of file descriptors until a connection closes.
 		delay = min(max(2*delay, 5*time.Millisecond), time.Second)
-		s.log.Warn("accepting failed, trying again", "listener", l.Addr().String(), "error", err, "after", delay)
+		s.log.Warn("accepting failed, trying again", "event", "listener.failing", "listener", l.Addr().String(), "error", err, "after", delay)
 		select {
 		case <-s.draining:
 			return ErrClosed
@@ -137,15 +148,18 @@ func (s *Server) admit(nc net.Conn) {
 		s.refuse(nc, AddressUnreadable, remote)
 		return
 	}
+	c := newConn(s, s.ledger, nc, remote)
 	if !s.cfg.Admit(remote) {
-		s.refuse(nc, AddressNotAdmitted, remote)
-		return
-	}
-	if cause, ok := s.ledger.enter(remote); !ok {
+		if c.ledger = s.guests.ledger; !s.guests.enter(c, time.Now()) {
+			s.refuse(nc, AddressNotAdmitted, remote)
+			return
+		}
+	} else if displaced, cause, ok := s.ledger.enter(c); !ok {
 		s.refuse(nc, cause, remote)
 		return
+	} else if displaced != nil && displaced.giveWay() {
+		s.tell(TooManyUnauthenticated, displaced.remote)
 	}
-	c := newConn(s, nc, remote)
 	if err := c.SetDeadline(time.Time{}); err != nil || !s.remember(c) {
 		_ = c.Close()
 		return
@@ -155,14 +169,21 @@ func (s *Server) admit(nc net.Conn) {
 
 func (s *Server) refuse(nc net.Conn, cause Cause, remote netip.Addr) {
 	_ = nc.Close()
+	s.tell(cause, remote)
+}
+
+func (s *Server) tell(cause Cause, remote netip.Addr) {
 	s.refusals.add(cause, remote)
+	if s.cfg.Refused != nil {
+		s.cfg.Refused(remote, cause)
+	}
 }
 
 func (s *Server) handle(c *Conn) {
 	defer s.running.Done()
 	defer func() {
 		if p := recover(); p != nil {
-			s.log.Error("handler panicked", "address", c.remote, "panic", p, "stack", string(debug.Stack()))
+			s.log.Error("handler panicked", "event", "panic.connection", "address", c.remote, "panic", p, "stack", string(debug.Stack()))
 		}
 		_ = c.Close()
 	}()
@@ -181,8 +202,8 @@ func (s *Server) remember(c *Conn) bool {
 	return true
 }
 
-func (s *Server) forget(c *Conn, wasWaiting bool) {
-	s.ledger.leave(c.remote, wasWaiting)
+func (s *Server) forget(c *Conn) {
+	c.ledger.leave(c)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
@@ -213,7 +234,7 @@ func (s *Server) sweepIdle() {
 		}
 		for _, c := range s.snapshot() {
 			if c.idle() > s.cfg.Limits.IdleTimeout {
-				s.log.Info("closing idle connection", "address", c.remote)
+				s.log.Info("closing idle connection", "event", "connection.idle", "address", c.remote)
 				_ = c.Close()
 			}
 		}

@@ -205,6 +205,54 @@ func TestAdmission(t *testing.T) {
 	}
 }
 
+// TestStrangers lets few of them in, who keep out nobody that is admitted.
+func TestStrangers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		refused := make(chan netip.Addr, 100)
+		f := start(t, server.Config{
+			Admit:     netip.MustParsePrefix("203.0.113.0/24").Contains,
+			Limits:    server.Limits{Connections: 4, ConnectionsPerAddress: 4, Unauthenticated: 8, LoginTimeout: time.Hour, IdleTimeout: time.Hour},
+			Strangers: server.Strangers{Connections: 4, PerMinute: 6, Pause: 10 * time.Second},
+			Refused:   func(a netip.Addr, _ server.Cause) { refused <- a },
+			Handler:   func(_ context.Context, c *server.Conn) { _, _ = io.Copy(c, c) }, // nobody logs in
+		})
+		defer f.stop()
+		let := func(from string, want bool) net.Conn {
+			t.Helper()
+			c := f.l.dial(from + ":1000")
+			if in := ping(c) == nil; in != want {
+				t.Errorf("%s was let in: %v", from, in)
+			}
+			return c
+		}
+		first := let("198.51.100.1", true)
+		let("198.51.100.1", false) // one at a time
+		let("198.51.100.2", true)
+		let("198.51.100.3", false) // a network has half
+		let("192.0.2.1", true)
+		last := let("192.0.3.1", true)
+		let("192.0.4.1", false) // all places are taken
+		let("203.0.113.1", true)
+		let("203.0.113.2", true)
+		_, _ = first.Close(), last.Close()
+		synctest.Wait()
+		let("198.51.100.1", false) // too soon
+		let("192.0.4.1", true)
+		time.Sleep(10 * time.Second)
+		let("198.51.100.1", true)
+		_ = let("192.0.5.1", false).Close()
+		time.Sleep(10 * time.Second)
+		let("192.0.6.1", false) // six within a minute
+		if n := len(refused); n != 6 {
+			t.Errorf("%d were refused", n)
+		}
+		if refused := f.Stats().Refused[server.AddressNotAdmitted]; refused != 6 {
+			t.Errorf("%d were counted", refused)
+		}
+	})
+}
+
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	limits := server.Limits{Connections: 5, ConnectionsPerAddress: 2, Unauthenticated: 3, LoginTimeout: time.Minute, IdleTimeout: time.Minute}
@@ -246,14 +294,20 @@ func TestLimits(t *testing.T) {
 	for _, from := range []string{"192.0.2.1:1", "198.51.100.2:1", "203.0.113.3:1"} {
 		waiting = append(waiting, g.l.dial(from))
 	}
-	if c := g.l.dial("192.0.2.4:1"); !closed(c) {
+	fourth := g.l.dial("233.252.0.4:1")
+	if !closed(waiting[0]) {
 		t.Error("one unauthenticated too many")
 	}
-	if err := ping(waiting[0]); err != nil { // it logs in, and frees its slot
+	if err := ping(waiting[1]); err != nil { // it logs in, and frees its slot
 		t.Fatal(err)
 	}
 	if err := ping(g.l.dial("192.0.2.4:1")); err != nil {
 		t.Errorf("a slot is free: %v", err)
+	}
+	for _, c := range []net.Conn{fourth, waiting[2]} {
+		if err := ping(c); err != nil {
+			t.Errorf("it had to make room although there was some: %v", err)
+		}
 	}
 }
 
@@ -264,15 +318,50 @@ func TestOneNetworkKeepsEverybodyOut(t *testing.T) {
 	limits := server.Limits{Connections: 50, ConnectionsPerAddress: 2, Unauthenticated: 8, LoginTimeout: time.Minute, IdleTimeout: time.Minute}
 	f := start(t, server.Config{Limits: limits})
 	defer f.stop()
-	for _, from := range []string{"192.0.2.1:1", "192.0.2.1:2", "192.0.2.2:1", "192.0.2.2:2"} {
-		f.l.dial(from)
+	var silent []net.Conn
+	for _, from := range []string{"192.0.2.1:1", "192.0.2.1:2", "192.0.2.2:1", "192.0.2.2:2", "192.0.2.3:1"} {
+		silent = append(silent, f.l.dial(from))
 	}
-	if c := f.l.dial("192.0.2.3:1"); !closed(c) {
+	if !closed(silent[0]) {
 		t.Error("one network has more than half of the places")
 	}
 	client := f.l.dial("198.51.100.1:1")
 	if err := ping(client); err != nil {
 		t.Errorf("a client from elsewhere can't log in: %v", err)
+	}
+}
+
+// TestSlowlorisFromManyNetworks: strangers in many networks, who connect again as
+// soon as they are closed, must leave others the time to log in.
+func TestSlowlorisFromManyNetworks(t *testing.T) {
+	t.Parallel()
+	limits := server.Limits{Connections: 1000, ConnectionsPerAddress: 50, Unauthenticated: 20, LoginTimeout: time.Minute, IdleTimeout: time.Minute}
+	f := start(t, server.Config{Limits: limits})
+	defer f.stop()
+	stranger := 0
+	storm := func(n int) {
+		for range n {
+			stranger++
+			f.l.dial(netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(stranger % 250), byte(stranger / 250)}), 1).String())
+		}
+	}
+	storm(300)
+	honest := f.l.dial("198.51.100.1:1")
+	const more = 1000
+	storm(more)
+	if err := ping(honest); err != nil {
+		t.Errorf("a client that came among strangers can't log in: %v", err)
+	}
+	storm(300)
+	if err := ping(honest); err != nil {
+		t.Errorf("a client that had logged in had to make room: %v", err)
+	}
+	st := f.Stats()
+	if st.Unauthenticated > limits.Unauthenticated || st.Open > limits.Unauthenticated+1 {
+		t.Errorf("%d connections are open, %d of them without a login", st.Open, st.Unauthenticated)
+	}
+	if want := uint64(300 + more + 300 - limits.Unauthenticated); st.Refused[server.TooManyUnauthenticated] != want {
+		t.Errorf("%d connections made room, want %d", st.Refused[server.TooManyUnauthenticated], want)
 	}
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"math"
@@ -12,9 +11,11 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sealdrop/sealdrop/internal/certificate"
 	"github.com/sealdrop/sealdrop/reports"
 	"github.com/sealdrop/sealdrop/reports/intake/producer"
 	"github.com/sealdrop/sealdrop/server"
+	"github.com/sealdrop/sealdrop/server/access"
 	"github.com/sealdrop/sealdrop/server/api"
 )
 
@@ -28,7 +29,9 @@ func (g *gateway) listenAPI() (list []protocol, err error) {
 			_, err := g.register.Client(ctx, id)
 			return err
 		},
-		Secret: g.own.Delivery, Uploads: cfg.Limits.Uploads, MaxReport: int64(cfg.Limits.ReportSize),
+		Secret: g.own.Delivery, Guard: producerGuard{g.gate},
+		Uploads: cfg.Limits.Uploads, UploadsPerProducer: cfg.Limits.UploadsPerProducer, MaxReport: int64(cfg.Limits.ReportSize),
+		MinRate: int64(cfg.Limits.MinRate), RateWindow: rateWindow,
 		HeaderTimeout: cfg.Limits.HeaderTimeout.Std(), IdleTimeout: cfg.Limits.IdleTimeout.Std(), StallTimeout: cfg.Limits.StallTimeout.Std(),
 		Now: now, Log: g.log,
 	}
@@ -41,12 +44,16 @@ func (g *gateway) listenAPI() (list []protocol, err error) {
 			return nil, err
 		}
 		config.Certificate = secret.Get
-		if config.ClientCAs, err = loadAuthorities(cfg.TLS.ClientCA); err != nil {
-			return nil, err
+		if cfg.TLS.ClientCA != "" {
+			authorities, err := certificate.OpenAuthorities(cfg.TLS.ClientCA, now, g.log)
+			if err != nil {
+				return nil, err
+			}
+			config.ClientCAs = authorities.Get
 		}
 	}
 	// Opened before anything is started: what fails leaves nothing behind.
-	sockets, err := listenSockets(cfg.Sockets())
+	sockets, err := listenSockets("api.listen", cfg.Sockets())
 	if err != nil {
 		return nil, err
 	}
@@ -66,6 +73,25 @@ func (g *gateway) listenAPI() (list []protocol, err error) {
 		{name: "http", server: speaker, listeners: sockets},
 	}, nil
 }
+
+// rateWindow is how long the gateway waits for a report's bytes before it judges how
+// fast they come.
+const rateWindow = 30 * time.Second
+
+// producerGuard is the gate as the API asks it.
+type producerGuard struct{ gate *access.Gate }
+
+func (p producerGuard) LockedOut(ctx context.Context, addr netip.Addr) (time.Time, error) {
+	return p.gate.LockedOut(ctx, addr)
+}
+
+func (p producerGuard) Refused(ctx context.Context, addr netip.Addr, r *producer.Refusal) error {
+	return p.gate.RefusedProducer(ctx, access.ProducerRefusal{
+		Address: addr, Reason: string(r.Reason), Producer: r.Name, Guessing: r.Reason.Guessing(),
+	})
+}
+
+func (p producerGuard) Allowed(addr netip.Addr) { p.gate.AllowedProducer(addr) }
 
 // apiFront bounds who connects over the network, and hands the connections on.
 func (g *gateway) apiFront(speaker *api.Server) (*server.Server, error) {
@@ -97,35 +123,17 @@ func closeAll(listeners []net.Listener) {
 	}
 }
 
-// loadAuthorities reads certificates of authorities. nil: none are named.
-func loadAuthorities(path string) (*x509.CertPool, error) {
-	if path == "" {
-		return nil, nil
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading the certificates of authorities: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(data) {
-		return nil, &advisedError{
-			fmt.Errorf("there is no certificate in %s", path), "name a PEM file that has -----BEGIN CERTIFICATE----- in it",
-		}
-	}
-	return pool, nil
-}
-
 // socketMode lets the members of the socket's group connect.
 const socketMode = 0o660
 
 // listenSockets opens all unix sockets or none. One that a gateway has left behind
 // when it was killed is taken over; one that is in use is not.
-func listenSockets(paths []string) (list []net.Listener, err error) {
+func listenSockets(key string, paths []string) (list []net.Listener, err error) {
 	for _, path := range paths {
 		l, err := listenSocket(path)
 		if err != nil {
 			closeAll(list)
-			return nil, &socketError{path, err}
+			return nil, &socketError{key, path, err}
 		}
 		list = append(list, l)
 	}
@@ -156,6 +164,7 @@ func listenSocket(path string) (net.Listener, error) {
 
 // socketError says which unix socket could not be listened on.
 type socketError struct {
+	key  string // of the configuration
 	path string
 	err  error
 }
@@ -173,7 +182,7 @@ func (e *socketError) Unwrap() error { return e.err }
 // Hint says what an operator can do.
 func (e *socketError) Hint() string {
 	if errors.Is(e.err, syscall.EADDRINUSE) {
-		return "another program has the socket, or a file of that name is there: look with `ls -l " + e.path + "` and `ss -lxp`, or change api.listen"
+		return "another program has the socket, or a file of that name is there: look with `ls -l " + e.path + "` and `ss -lxp`, or change " + e.key
 	}
-	return "the folder must be there, and the gateway's user must be able to write to it; or change api.listen"
+	return "the folder must be there, and the gateway's user must be able to write to it; or change " + e.key
 }

@@ -45,6 +45,9 @@ func (a *app) execute(ctx context.Context, args []string) int {
 	if errors.As(err, &usage) {
 		return 2
 	}
+	if errors.Is(err, errRed) {
+		return 3
+	}
 	return 1
 }
 
@@ -94,7 +97,7 @@ func hint(err error) string {
 	case errors.Is(err, keys.ErrUnknownKey):
 		return "`sealdrop key list` shows the fingerprints of all keys"
 	case errors.Is(err, reports.ErrOnHold):
-		return "a report on legal hold stays as it is until `sealdrop report unhold` lifts the hold"
+		return "a report on legal hold stays as it is until `sealdrop retention release` lifts the hold"
 	case errors.Is(err, reports.ErrNoSpace), errors.Is(err, database.ErrFull):
 		return "nothing was changed; make room on the disk of the data folder (`df -h`) and try again"
 	case errors.Is(err, fs.ErrPermission):
@@ -178,7 +181,7 @@ A first run:
 Every command works beside a running gateway and takes effect in it at once.
 Exit status: 0 done, 1 refused or failed, 2 wrong usage.`,
 		a.initCommand(), a.serveCommand(), a.configCommand(), a.clientCommand(), a.keyCommand(), a.passwordCommand(), a.deliverCommand(), a.spoolCommand(), a.tokenCommand(),
-		a.reportCommand(), a.retentionCommand(), a.fsckCommand(), a.backupCommand(), a.restoreCommand(), a.auditCommand(), a.whyCommand(), a.banCommand(), a.demoCommand(), a.versionCommand(),
+		a.reportCommand(), a.receiptsCommand(), a.retentionCommand(), a.fsckCommand(), a.backupCommand(), a.restoreCommand(), a.auditCommand(), a.statusCommand(), a.supportCommand(), a.whyCommand(), a.attemptsCommand(), a.banCommand(), a.notifyCommand(), a.demoCommand(), a.versionCommand(),
 	)
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.PersistentFlags().StringVarP(&a.configPath, "config", "c", "", "configuration `file` (default ./config.yaml, then /etc/sealdrop/config.yaml; or SEALDROP_CONFIG)")

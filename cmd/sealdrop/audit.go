@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -11,6 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sealdrop/sealdrop/internal/audit"
+	"github.com/sealdrop/sealdrop/internal/database"
+	"github.com/sealdrop/sealdrop/internal/database/query"
 )
 
 func (a *app) auditCommand() *cobra.Command {
@@ -77,6 +80,9 @@ whole or cut off.`,
 		}
 		return a.withGateway(func(ctx context.Context, g *gateway, _ []string) error {
 			head, err := audit.Verify(ctx, g.db.Read(), noted)
+			if markErr := g.markVerified(ctx, head, err); markErr != nil {
+				a.complain("warning", fmt.Errorf("noting for `sealdrop status` what was verified: %w", markErr))
+			}
 			if err != nil {
 				return err
 			}
@@ -86,6 +92,27 @@ whole or cut off.`,
 		})(cmd, args)
 	}
 	return a.outputFlag(cmd)
+}
+
+// markVerified notes for the overview how far the audit was verified, or that it
+// is broken. Whatever else kept it from being verified is nothing to note.
+func (g *gateway) markVerified(ctx context.Context, head audit.Head, err error) error {
+	marks := map[string]int64{database.BrokenMark: 0, database.VerifiedMark: head.Seq, database.VerifiedAtMark: database.Micros(now())}
+	var broken *audit.BrokenError
+	switch {
+	case errors.As(err, &broken):
+		marks = map[string]int64{database.BrokenMark: max(broken.Seq, 1)}
+	case err != nil:
+		return nil
+	}
+	return g.db.Write(ctx, func(tx *database.Tx) error {
+		for name, n := range marks {
+			if err := tx.SetMark(tx.Context(), query.SetMarkParams{Name: name, N: n}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func headArg(s string) (audit.Head, error) {

@@ -25,6 +25,8 @@ host keys, TLS certificate and configuration. The gateway goes on working. A rep
 that an earlier backup in DIR has takes no space in the next one (they share the
 file), and yet every backup is whole in itself.
 
+A catalog on a PostgreSQL server is copied likewise, into a file: pg_dump is not needed.
+
 A backup holds the gateway's hold key, which opens every report that is held, and its
 host keys, with which one can pass for it: keep it as safe as the gateway itself. With
 --without-keys it holds sealed reports and the catalog only; the keys then have to be

@@ -15,6 +15,8 @@ import (
 	"github.com/sealdrop/sealdrop/config"
 	"github.com/sealdrop/sealdrop/keys"
 	"github.com/sealdrop/sealdrop/reports"
+	"github.com/sealdrop/sealdrop/reports/notify/contact"
+	"github.com/sealdrop/sealdrop/server/access"
 )
 
 func (a *app) clientCommand() *cobra.Command {
@@ -23,7 +25,7 @@ that it logs in with. It may connect only from the networks on its allow list.
 
 Clients can be declared in the configuration, too; what is declared there can only
 be changed there.`,
-		a.clientAdd(), a.clientApply(), a.clientList(), a.clientShow(), a.clientSet(),
+		a.clientAdd(), a.clientApply(), a.clientList(), a.clientShow(), a.clientSet(), a.clientAllow(), a.clientDeny(),
 		a.clientDisable(true), a.clientDisable(false), a.clientRemove(), a.clientExport(), a.clientRecount())
 }
 
@@ -122,14 +124,17 @@ func (a *app) clientSet() *cobra.Command {
 	var name, retention, ftp string
 	var allow, add, remove, reach []string
 	var quota quotaFlags
+	var told notifyFlags
 	cmd := &cobra.Command{
-		Use: "set ID", Short: "change a client's name, addresses, retention, quota or FTP",
+		Use: "set ID", Short: "change a client's name, addresses, retention, quota, FTP or contacts",
 		Long: `Changes only what is named. A removed address ends the sessions that come from it
 within two seconds, and so do the FTP sessions that --ftp no longer allows. A new
 retention holds for what is published from now on. A quota that is below what the
-client has refuses what is new, and touches nothing that is there.`,
-		Example: "  sealdrop client set acme --allow-add 198.51.100.7\n  sealdrop client set acme --retention 30d\n  sealdrop client set acme --quota 10GiB --quota-files 10000",
-		Args:    arguments("ID"),
+client has refuses what is new, and touches nothing that is there. A contact that is
+taken away gets no more, also of what waited for it already.`,
+		Example: "  sealdrop client set acme --allow-add 198.51.100.7\n  sealdrop client set acme --retention 30d\n  sealdrop client set acme --quota 10GiB --quota-files 10000\n" +
+			"  sealdrop client set acme --contact email:ops@acme.example --language de --digest \"daily 07:00\" --timezone Europe/Berlin",
+		Args: arguments("ID"),
 	}
 	cmd.Flags().StringVar(&name, "name", "", "the client's name")
 	cmd.Flags().StringSliceVar(&allow, "allow", nil, "networks or addresses, instead of all that are allowed now")
@@ -139,7 +144,8 @@ client has refuses what is new, and touches nothing that is there.`,
 	ftpFlag(cmd, &ftp, "")
 	quota.define(cmd)
 	reachFlag(cmd, &reach)
-	cmd.MarkFlagsOneRequired("name", "allow", "allow-add", "allow-remove", "retention", "ftp", "quota", "quota-files", "delivers-to")
+	told.define(cmd)
+	cmd.MarkFlagsOneRequired(append(notifyFlagNames(), "name", "allow", "allow-add", "allow-remove", "retention", "ftp", "quota", "quota-files", "delivers-to")...)
 	cmd.MarkFlagsMutuallyExclusive("allow", "allow-add")
 	cmd.MarkFlagsMutuallyExclusive("allow", "allow-remove")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -158,6 +164,10 @@ client has refuses what is new, and touches nothing that is there.`,
 		if err != nil {
 			return err
 		}
+		notified, err := told.parse(cmd)
+		if err != nil {
+			return err
+		}
 		return a.withGateway(func(ctx context.Context, g *gateway, _ []string) error {
 			before, err := g.register.Client(ctx, id)
 			if err != nil {
@@ -172,6 +182,11 @@ client has refuses what is new, and touches nothing that is there.`,
 				}
 				change.Allow = &left
 			}
+			prefs := before.Notify
+			if err := notified(&prefs); err != nil {
+				return err
+			}
+			change.Notify = &prefs
 			after, err := g.register.UpdateClient(ctx, actor(), id, change)
 			if err != nil {
 				return err
@@ -277,6 +292,11 @@ clients that it does not name.`,
 		for _, w := range warnings {
 			fmt.Fprintln(a.err, "warning:", w.Error())
 		}
+		for _, c := range clients {
+			if at, ok := c.Declared["expects"]; ok {
+				fmt.Fprintf(a.err, "warning: %s: clients[%s].expects counts in the configuration itself only; it is passed over\n", at, c.ID)
+			}
+		}
 		plan, err := g.register.Apply(ctx, actor(), declarations(clients), keys.ApplyOptions{DryRun: dryRun})
 		if err != nil {
 			return err
@@ -303,14 +323,17 @@ type clientView struct {
 	Disabled  bool             `json:"disabled"`
 	FTP       keys.FTPMode     `json:"ftp"`
 	// DeliversTo are a producer's clients, "*" for all.
-	DeliversTo string            `json:"delivers_to,omitempty"`
-	Quota      *quotaView        `json:"quota,omitempty"`
-	Created    time.Time         `json:"created"`
-	Declared   map[string]string `json:"declared,omitempty"`
-	Keys       []keyView         `json:"keys,omitempty"`
-	Password   *passwordView     `json:"password,omitempty"`
-	Files      *int64            `json:"files,omitempty"`
-	Bytes      *int64            `json:"bytes,omitempty"`
+	DeliversTo string               `json:"delivers_to,omitempty"`
+	Quota      *quotaView           `json:"quota,omitempty"`
+	Created    time.Time            `json:"created"`
+	Declared   map[string]string    `json:"declared,omitempty"`
+	Keys       []keyView            `json:"keys,omitempty"`
+	Password   *passwordView        `json:"password,omitempty"`
+	Notify     *contact.Preferences `json:"notify,omitempty"`
+	Files      *int64               `json:"files,omitempty"`
+	Bytes      *int64               `json:"bytes,omitempty"`
+	// Learned are the addresses that it was refused from after a proof.
+	Learned []access.Learned `json:"learned,omitempty"`
 }
 
 func viewClient(c keys.Client) clientView {
@@ -320,6 +343,9 @@ func viewClient(c keys.Client) clientView {
 	}
 	if c.Retention > 0 {
 		v.Retention = config.Duration(c.Retention).String()
+	}
+	if !c.Notify.IsZero() {
+		v.Notify = &c.Notify
 	}
 	return v
 }
@@ -344,7 +370,7 @@ func (a *app) clientList() *cobra.Command {
 		return a.show(list, func(w io.Writer) {
 			row(w, "ID", "NAME", "STATE", "RETENTION", "FTP", "FILES", "USED", "ALLOW")
 			for _, v := range list {
-				row(w, v.ID, v.Name, enabled(v.Disabled), v.Retention, v.FTP, v.Quota.fileText(*v.Files), v.Quota.byteText(*v.Bytes), networks(v.Allow))
+				row(w, v.ID, v.Name, v.state(), v.Retention, v.FTP, v.Quota.fileText(*v.Files), v.Quota.byteText(*v.Bytes), networks(v.Allow))
 			}
 		})
 	})
@@ -396,6 +422,9 @@ func (a *app) showClient(ctx context.Context, g *gateway, c keys.Client) error {
 	if err := v.addUsage(ctx, g, c); err != nil {
 		return err
 	}
+	if v.Learned, err = g.gate.Learned(ctx, c); err != nil {
+		return err
+	}
 	return a.show(v, func(w io.Writer) {
 		retention := v.Retention
 		if retention == "" {
@@ -415,6 +444,7 @@ func (a *app) showClient(ctx context.Context, g *gateway, c keys.Client) error {
 			row(w, "folder", fmt.Sprintf("%s files, %s", v.Quota.fileText(*v.Files), v.Quota.byteText(*v.Bytes)))
 			row(w, "quota", v.Quota.quotaText(c))
 		}
+		showNotify(w, c)
 		for _, k := range v.Keys {
 			row(w, string(k.Kind)+" key", fmt.Sprintf("%s %s, %s", k.Fingerprint, k.Algorithm, k.State))
 		}
@@ -427,7 +457,18 @@ func (a *app) showClient(ctx context.Context, g *gateway, c keys.Client) error {
 		case v.FTP != keys.FTPOff:
 			row(w, "password", fmt.Sprintf("none; `sealdrop password set --client %s --generate` sets one for FTP", v.ID))
 		}
+		for _, l := range v.Learned {
+			row(w, "refused", fmt.Sprintf("%s from %s, after it had proved %s; if that is its address, `%s`", times(l.Times), l.Address, proof(l), l.Command))
+		}
 	})
+}
+
+// state is whether it may log in, and what it is if it is no client.
+func (v clientView) state() string {
+	if v.DeliversTo != "" {
+		return enabled(v.Disabled) + " producer"
+	}
+	return enabled(v.Disabled)
 }
 
 func place(c keys.Client, field string) string {
@@ -535,15 +576,20 @@ func nameArg(cmd *cobra.Command, s string) (string, error) {
 	return name, nil
 }
 
+// prefixArgs reads the networks of a flag or, with "", of arguments.
 func prefixArgs(cmd *cobra.Command, flag string, list []string) ([]netip.Prefix, error) {
 	var prefixes []netip.Prefix
+	place := ""
+	if flag != "" {
+		place = "--" + flag + ": "
+	}
 	for _, s := range list {
 		p, err := config.ParseAllow(strings.TrimSpace(s))
 		if err != nil {
-			return nil, usagef(cmd, "--%s: %w", flag, err)
+			return nil, usagef(cmd, "%s%w", place, err)
 		}
-		if p.Bits() == 0 {
-			fmt.Fprintf(cmd.ErrOrStderr(), "warning: --%s: %s lets the client connect from anywhere\n", flag, p)
+		if p.Bits() == 0 && cmd.Name() != "deny" {
+			fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s%s lets the client connect from anywhere\n", place, p)
 		}
 		prefixes = append(prefixes, p)
 	}

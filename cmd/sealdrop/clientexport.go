@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -24,18 +23,14 @@ func (a *app) clientExport() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			c, err := g.register.Client(ctx, id)
-			if err != nil {
+			if _, err := g.register.Client(ctx, id); err != nil {
 				return err
-			}
-			if c.Producer() {
-				return fmt.Errorf("%s is a producer; only clients can be declared", id)
 			}
 			wanted[id.String()] = true
 		}
 		list := []exportedClient{}
 		err := g.register.Clients(ctx, func(c keys.Client) bool {
-			if !c.Producer() && (len(wanted) == 0 || wanted[c.ID.String()]) {
+			if len(wanted) == 0 || wanted[c.ID.String()] {
 				list = append(list, exportClient(c))
 			}
 			return true
@@ -60,11 +55,14 @@ type exportedClient struct {
 	ID        string   `json:"id" yaml:"id"`
 	Name      string   `json:"name" yaml:"name"`
 	Allow     []string `json:"allow" yaml:"allow,flow"`
+	Delivers  []string `json:"delivers_to,omitempty" yaml:"delivers_to,flow,omitempty"`
 	Retention string   `json:"retention,omitempty" yaml:"retention,omitempty"`
 	Disabled  bool     `json:"disabled,omitempty" yaml:"disabled,omitempty"`
 	FTP       string   `json:"ftp,omitempty" yaml:"ftp,omitempty"` // where it is not what holds anyhow
 	Quota     string   `json:"quota,omitempty" yaml:"quota,omitempty"`
 	Files     string   `json:"quota_files,omitempty" yaml:"quota_files,omitempty"`
+	// Notify has the keys that the configuration has.
+	Notify map[string]any `json:"notify,omitempty" yaml:"notify,omitempty"`
 }
 
 func exportClient(c keys.Client) exportedClient {
@@ -72,7 +70,9 @@ func exportClient(c keys.Client) exportedClient {
 	for _, p := range c.Allow {
 		e.Allow = append(e.Allow, p.String())
 	}
-	if c.FTP != keys.FTPTLS {
+	if c.Producer() {
+		e.Delivers = exportedReach(c.DeliversTo)
+	} else if c.FTP != keys.FTPTLS {
 		e.FTP = string(c.FTP)
 	}
 	if c.Retention > 0 {
@@ -84,5 +84,6 @@ func exportClient(c keys.Client) exportedClient {
 	if c.Quota.Files != 0 {
 		e.Files = config.Count(c.Quota.Files).String()
 	}
+	e.Notify = config.EffectiveNotify(c.Notify)
 	return e
 }

@@ -25,11 +25,11 @@ func (a *app) configCheck() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "check", Short: "find everything that is wrong with the configuration",
 		Long: `Reads the configuration, the files that declare clients, the environment, the escrow
-key and the TLS certificate, and prints every fault with its line. A gateway that is told to reload
+key, the TLS certificate and the texts of messages, and prints every fault with its line. A gateway that is told to reload
 (SIGHUP) makes the same checks.`,
 		Example: "  sealdrop config check && systemctl reload sealdrop",
 		Args:    arguments(),
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := a.loadConfig()
 			if err != nil {
 				return err
@@ -37,7 +37,10 @@ key and the TLS certificate, and prints every fault with its line. A gateway tha
 			for _, w := range cfg.Warnings {
 				fmt.Fprintln(a.err, "warning:", w.Error())
 			}
-			if _, err := loadEscrow(cfg.Sealing.Escrow); err != nil {
+			if _, err := readRecipients("sealing.escrow", cfg.Sealing.Escrow); err != nil {
+				return err
+			}
+			if err := checkNotify(cfg.Notify); err != nil {
 				return err
 			}
 			if t := cfg.FTP.TLS; t.Certificate != "" {
@@ -45,6 +48,7 @@ key and the TLS certificate, and prints every fault with its line. A gateway tha
 					return err
 				}
 			}
+			a.warnOfLimits(cmd.Context(), cfg)
 			out := map[string]any{"config": cfg.File, "clients": len(cfg.Clients), "warnings": len(cfg.Warnings)}
 			return a.show(out, func(w io.Writer) {
 				fmt.Fprintf(w, "%s is good: %d declared clients, %d warnings\n", cfg.File, len(cfg.Clients), len(cfg.Warnings))

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 
-	"github.com/sealdrop/sealdrop/keys"
 	"github.com/sealdrop/sealdrop/reports"
 	"github.com/sealdrop/sealdrop/server/access"
 	"github.com/sealdrop/sealdrop/server/drop"
@@ -18,7 +17,9 @@ type drops struct{ g *gateway }
 func (d *drops) folder(s *access.Session) *drop.Folder {
 	return drop.New(drop.Config{
 		Publisher: d.g.publisher, Actor: "producer:" + s.Client.ID.String(), Now: now,
-		Clients: func(ctx context.Context) ([]reports.ClientID, error) { return d.clients(ctx, s) },
+		Clients: func(ctx context.Context, after string, limit int) ([]reports.ClientID, error) {
+			return d.clients(ctx, s, after, limit)
+		},
 		Approve: func(ctx context.Context, client reports.ClientID) error { return d.approve(ctx, s, client) },
 		Usage:   func(context.Context) (folder.Usage, error) { return d.usage() },
 	})
@@ -26,19 +27,12 @@ func (d *drops) folder(s *access.Session) *drop.Folder {
 
 // clients returns whom a session may deliver to: those that there are of the ones it
 // was added for, and no producers.
-func (d *drops) clients(ctx context.Context, s *access.Session) ([]reports.ClientID, error) {
+func (d *drops) clients(ctx context.Context, s *access.Session, after string, limit int) ([]reports.ClientID, error) {
 	producer, allowed, err := s.Review(ctx)
 	if err != nil || !allowed {
 		return nil, err
 	}
-	var list []reports.ClientID
-	err = d.g.register.Clients(ctx, func(c keys.Client) bool {
-		if !c.Producer() && producer.DeliversTo.Includes(c.ID) {
-			list = append(list, c.ID)
-		}
-		return true
-	})
-	return list, err
+	return d.g.register.Reached(ctx, producer.DeliversTo, after, limit)
 }
 
 // approve asks anew each time: the right may have been taken away while a report

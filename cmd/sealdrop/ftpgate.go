@@ -77,6 +77,8 @@ func ftpAttempt(a ftpd.Attempt) access.Attempt {
 		attempt.Failure = access.TimedOut
 	case ftpd.TLSFailed:
 		attempt.Failure = access.TLSFailed
+	case ftpd.NotTLS:
+		attempt.Failure = access.WrongProtocol
 	}
 	return attempt
 }
@@ -96,5 +98,16 @@ func (s *ftpSession) Close()              { s.session.Close() }
 
 func (s *ftpSession) Unreachable(announced netip.AddrPort) {
 	s.gate.Unreachable(context.Background(), s.session, announced)
+}
+
+func (s *ftpSession) DataRefused(why ftpd.DataFault) {
+	reason := access.DataTLSFailed
+	switch why {
+	case ftpd.NotResumed:
+		reason = access.DataNotResumed
+	case ftpd.InTheClear:
+		reason = access.DataInTheClear
+	}
+	s.gate.DataRefused(context.Background(), s.session, reason)
 }
 func (s *ftpSession) Reached() { s.gate.Reached(context.Background(), s.session) }

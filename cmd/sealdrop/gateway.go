@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sealdrop/sealdrop/config"
+	"github.com/sealdrop/sealdrop/internal/certificate"
 	"github.com/sealdrop/sealdrop/internal/database"
 	"github.com/sealdrop/sealdrop/internal/keytext"
 	"github.com/sealdrop/sealdrop/keys"
@@ -21,6 +22,7 @@ import (
 	"github.com/sealdrop/sealdrop/reports/publish"
 	"github.com/sealdrop/sealdrop/retention"
 	"github.com/sealdrop/sealdrop/server/access"
+	"github.com/sealdrop/sealdrop/server/folder"
 )
 
 // The data folder's parts.
@@ -44,6 +46,13 @@ type gateway struct {
 	own       keys.Own
 	publisher *publish.Publisher
 	sweeper   *retention.Sweeper
+
+	// What the admin listener tells of. servedCertificates are those in use, by protocol;
+	// hostKeys counts by algorithm.
+	place              database.Place
+	servedCertificates map[string]*certificate.File
+	hostKeys           map[string]int
+	observeTransfer    func(folder.Transfer) // nil: nobody wants to know
 }
 
 // loadConfig reads the configuration that --config, the environment or the
@@ -108,11 +117,14 @@ func openGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *
 	if err != nil {
 		return nil, err
 	}
-	escrow, err := loadEscrow(cfg.Sealing.Escrow)
+	escrow, err := readRecipients("sealing.escrow", cfg.Sealing.Escrow)
 	if err != nil {
 		return nil, err
 	}
-	g = &gateway{config: cfg, log: log, own: own}
+	g = &gateway{
+		config: cfg, log: log, own: own,
+		place: place, servedCertificates: map[string]*certificate.File{}, hostKeys: map[string]int{},
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, g.Close())
@@ -125,11 +137,11 @@ func openGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *
 	if g.blobs, err = blob.OpenDir(blobsDir(cfg.Data)); err != nil {
 		return g, err
 	}
-	g.register = keys.NewRegister(g.db, now)
+	g.register = keys.NewRegister(g.db, now).WithPolicy(keys.Policy{TwoPerson: cfg.Keys.TwoPerson(), SSHMaxAge: cfg.Keys.SSHMaxAge.Std()})
 	g.catalog = catalog.New(g.db, now).WithQuota(reports.Quota{Bytes: int64(cfg.Quota.Bytes), Files: int64(cfg.Quota.Files)})
 	g.gate = access.New(access.Config{
 		DB: g.db, Register: g.register, Now: now, Log: log, SessionsPerClient: cfg.SFTP.Limits.SessionsPerClient,
-		PlainFTP: cfg.FTP.TLS.Mode != "required",
+		PlainFTP: cfg.FTP.TLS.Mode != "required", Learn: cfg.Access.Learn,
 		Failures: cfg.Access.Failures, Window: cfg.Access.Window.Std(), Ban: cfg.Access.Ban.Std(),
 	})
 	g.publisher = publish.New(publish.Config{
@@ -189,24 +201,25 @@ func (g *gateway) Close() error {
 	return errors.Join(errs...)
 }
 
-// loadEscrow reads the certificates that every report is also sealed to.
-func loadEscrow(path string) ([]pgp.Certificate, error) {
+// readRecipients reads the PGP keys of a file that an operator named, with what it is
+// for; there are none if no file is named.
+func readRecipients(what, path string) ([]pgp.Certificate, error) {
 	if path == "" {
 		return nil, nil
 	}
 	data, err := keytext.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("reading sealing.escrow: %w", err)
+		return nil, fmt.Errorf("reading %s: %w", what, err)
 	}
 	// An unusable key is refused here: sealing for it would fail report by report.
 	found, err := keys.Read(data, now())
 	if err != nil {
-		return nil, fmt.Errorf("sealing.escrow %s: %w", path, err)
+		return nil, fmt.Errorf("%s %s: %w", what, path, err)
 	}
 	for _, k := range found {
 		if k.Kind != keys.PGP {
 			return nil, &advisedError{
-				err:    fmt.Errorf("sealing.escrow %s is an SSH key; reports are sealed to PGP keys", path),
+				err:    fmt.Errorf("%s %s is an SSH key; what is sealed is sealed to PGP keys", what, path),
 				advice: "export one with `gpg --armor --export NAME`",
 			}
 		}
@@ -224,6 +237,9 @@ func declarations(clients []config.Client) []keys.Declaration {
 		}
 		if _, ok := c.Declared[keys.FieldAllow]; ok {
 			d.Change.Allow = &c.Allow
+		}
+		if _, ok := c.Declared[keys.FieldDeliversTo]; ok {
+			d.Change.DeliversTo = declaredReach(c.DeliversTo)
 		}
 		if _, ok := c.Declared[keys.FieldRetention]; ok {
 			kept := c.Retention.Std()
@@ -243,6 +259,9 @@ func declarations(clients []config.Client) []keys.Declaration {
 		if _, ok := c.Declared[keys.FieldQuotaFiles]; ok {
 			files := int64(c.QuotaFiles)
 			d.Change.QuotaFiles = &files
+		}
+		if _, ok := c.Declared[keys.FieldNotify]; ok {
+			d.Change.Notify = &c.Notify
 		}
 		list = append(list, d)
 	}

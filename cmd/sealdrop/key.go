@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,57 +16,78 @@ import (
 )
 
 func (a *app) keyCommand() *cobra.Command {
-	return group("key", "import, list, retire and revoke clients' public keys", `A client has SSH keys, to log in with, and PGP keys, which its reports are sealed
+	return group("key", "import, approve, list, retire and revoke clients' public keys", `A client has SSH keys, to log in with, and PGP keys, which its reports are sealed
 to. Both come as files from the client; only ever the public half.
 
-A report is sealed to every active PGP key of its client, so keys can overlap
-while a client changes over. An SSH key belongs to one client only.`,
-		a.keyImport(), a.keyList(), a.keyShow(), a.keyRetire(), a.keyRevoke(), a.keyGateway())
+A report is sealed to every PGP key of its client that is in use, so keys can overlap
+while a client changes over: "key import --replaces OLD" has the old one end after a
+while, and until then either opens what is delivered. An SSH key belongs to one client only.`,
+		a.keyImport(), a.keyApprove(), a.keyReject(), a.keyList(), a.keyShow(), a.keyRetire(), a.keyRevoke(), a.keyPolicy(), a.keyGateway())
 }
 
 func (a *app) keyImport() *cobra.Command {
-	var client string
+	var client, overlap string
+	var o keys.ImportOptions
 	cmd := &cobra.Command{
-		Use: "import --client ID FILE…", Short: "register public keys that a client has sent",
+		Use: "import --client ID [--replaces KEY [--overlap 14d]] FILE…", Short: "register public keys that a client has sent",
 		Long: `Finds out by itself what each file is: an SSH key (OpenSSH, RFC 4716 as PuTTYgen
 saves it, PEM) or PGP certificates (armored or binary). All files are taken, or
 none. "-" reads standard input.
 
 A private key is refused and nothing of it is kept. An expired, revoked,
-sign-only or weak key is refused with the reason. Importing a PGP key again whose
-owner has extended it takes the new expiry. Reports that were held for want of a
-PGP key are released.`,
-		Example: "  sealdrop key import --client acme id_rsa.pub acme.asc",
+sign-only or weak key is refused with the reason. Reports that were held for want of a
+PGP key are released.
+
+A PGP key that is registered already is brought up to date by what its owner has signed
+since: a later expiry, new subkeys and user ids, revocations. What a copy lacks is not
+taken away. Its owner's revocation, also by itself as gpg --gen-revoke makes it, ends
+the key for good. CHANGES says what is different.
+
+With --replaces, an old key of the client stays good for the overlap and then ends.
+With keys.approval: two-person, nothing that is new counts before another operator
+has approved it: see "sealdrop key approve".`,
+		Example: "  sealdrop key import --client acme id_rsa.pub acme.asc\n  sealdrop key import --client acme --replaces SHA256:Xy… --overlap 14d new.pub\n  sealdrop key import --client acme revocation.asc",
 		Args:    arguments("FILE…"),
 	}
 	cmd.Flags().StringVar(&client, "client", "", "the client's `ID`")
+	cmd.Flags().StringArrayVar(&o.Replaces, "replaces", nil, "the `KEY` that the new one takes the place of, by id or fingerprint; can be repeated")
+	cmd.Flags().StringVar(&overlap, "overlap", "14d", "how `long` the old key is still good")
 	_ = cmd.MarkFlagRequired("client") // the flag was defined a line above
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		id, err := clientArg(cmd, client)
 		if err != nil {
 			return err
 		}
+		if cmd.Flags().Changed("overlap") && len(o.Replaces) == 0 {
+			return usagef(cmd, "--overlap is how long a replaced key is still good, and --replaces names none")
+		}
+		if o.Overlap, err = durationArg(cmd, "overlap", overlap); err != nil {
+			return err
+		}
 		return a.withGateway(func(ctx context.Context, g *gateway, args []string) error {
 			if _, err := g.register.Client(ctx, id); err != nil {
 				return err
 			}
-			list, err := a.readKeys(args)
+			list, err := a.readKeys(ctx, g, args)
 			if err != nil {
 				return err
 			}
-			imported, err := g.register.Import(ctx, actor(), id, list)
+			imported, err := g.register.ImportAs(ctx, operator(), id, list, o)
 			if err != nil {
 				return err
 			}
 			released, err := a.release(ctx, g, id)
-			return errors.Join(a.showImported(imported, released), err)
+			err = errors.Join(a.showImported(imported, released), err)
+			a.sayNext(ctx, g, imported)
+			return err
 		})(cmd, args)
 	}
 	return a.outputFlag(cmd)
 }
 
-// readKeys reads all files, and reports every one that can't be taken.
-func (a *app) readKeys(files []string) ([]keys.Public, error) {
+// readKeys reads all files, and reports every one that can't be taken. A certificate
+// that is no good can be taken only if it is registered, to bring that up to date.
+func (a *app) readKeys(ctx context.Context, g *gateway, files []string) ([]keys.Public, error) {
 	var list []keys.Public
 	var errs []error
 	for _, file := range files {
@@ -73,6 +95,16 @@ func (a *app) readKeys(files []string) ([]keys.Public, error) {
 		if err != nil {
 			errs = append(errs, err)
 			continue
+		}
+		for i := range found {
+			p := &found[i]
+			if p.Fault == nil {
+				continue
+			}
+			p.Fault = fmt.Errorf("%s: %w", file, p.Fault)
+			if _, err := g.register.Find(ctx, p.Fingerprint); errors.Is(err, keys.ErrUnknownKey) {
+				errs = append(errs, p.Fault)
+			}
 		}
 		list = append(list, found...)
 	}
@@ -91,7 +123,7 @@ func (a *app) readKeyFile(file string) ([]keys.Public, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := keys.Read(data, now())
+	found, err := keys.ReadAll(data, now())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
@@ -108,24 +140,47 @@ func (a *app) release(ctx context.Context, g *gateway, client reports.ClientID) 
 func (a *app) showImported(imported []keys.Imported, released int) error {
 	type view struct {
 		keyView
-		Action string `json:"action"`
+		Action  keys.Action `json:"action"`
+		Changes []string    `json:"changes,omitempty"`
 	}
 	out := struct {
 		Keys     []view `json:"keys"`
 		Released int    `json:"released"`
 	}{Keys: []view{}, Released: released}
 	for _, i := range imported {
-		out.Keys = append(out.Keys, view{viewKey(i.Key), i.Action})
+		out.Keys = append(out.Keys, view{viewKey(i.Key), i.Action, i.Changes})
 	}
 	return a.show(out, func(w io.Writer) {
-		row(w, "ACTION", "KIND", "FINGERPRINT", "ALGORITHM", "LABEL", "EXPIRES")
+		row(w, "ACTION", "KIND", "FINGERPRINT", "ALGORITHM", "LABEL", "EXPIRES", "CHANGES")
 		for _, v := range out.Keys {
-			row(w, v.Action, v.Kind, v.Fingerprint, v.Algorithm, v.Label, stampOf(v.Expires))
+			ends := v.Expires
+			if v.Retires != nil {
+				ends = v.Retires
+			}
+			row(w, v.Action, v.Kind, v.Fingerprint, v.Algorithm, v.Label, stampOf(ends), strings.Join(v.Changes, "; "))
 		}
 		if released > 0 {
 			row(w, fmt.Sprintf("held reports released: %d", released))
 		}
 	})
+}
+
+// sayNext tells the operator what is to be done after an import.
+func (a *app) sayNext(ctx context.Context, g *gateway, imported []keys.Imported) {
+	say := func(format string, args ...any) { fmt.Fprintf(a.err, "hint: "+format+"\n", args...) }
+	for _, i := range imported {
+		switch i.Action {
+		case keys.ActionPending:
+			say("it does nothing yet; another operator approves it: `sealdrop key approve %s`", i.ID)
+		case keys.ActionRevoked:
+			if _, err := g.register.Recipients(ctx, i.Client); errors.Is(err, keys.ErrNoRecipient) {
+				say("client %s has no usable PGP key left and its reports are held from now on; ask it for a new one, which releases them: `sealdrop key import --client %s FILE`", i.Client, i.Client)
+			} else if err == nil {
+				say("reports for client %s are sealed to its other keys from now on", i.Client)
+			}
+			say("what was sealed to it before stays as it is: `sealdrop report list --client %s --state published` shows what was not collected, `sealdrop report remove` hides it, `sealdrop report reseal --help` tells how it is sealed anew", i.Client)
+		}
+	}
 }
 
 // keyView is how a key is shown.
@@ -143,6 +198,10 @@ type keyView struct {
 	Revoked       *time.Time       `json:"revoked,omitempty"`
 	RevokedReason string           `json:"revoked_reason,omitempty"`
 	LastUsed      *time.Time       `json:"last_used,omitempty"`
+	ByPolicy      bool             `json:"expires_by_policy,omitempty"`
+	ImportedBy    string           `json:"imported_by,omitempty"`
+	ApprovedBy    string           `json:"approved_by,omitempty"`
+	Approved      *time.Time       `json:"approved,omitempty"`
 	Public        string           `json:"public,omitempty"`
 }
 
@@ -151,6 +210,7 @@ func viewKey(k keys.Key) keyView {
 		ID: k.ID, Client: k.Client, Kind: k.Kind, Fingerprint: k.Fingerprint, Algorithm: k.Algorithm, Label: k.Label,
 		State: k.State(now()), Added: k.Added, Expires: optionalTime(k.Expires), Retires: optionalTime(k.Retires),
 		Revoked: optionalTime(k.Revoked), RevokedReason: k.RevokedReason, LastUsed: optionalTime(k.LastUsed),
+		ByPolicy: k.ByPolicy(), ImportedBy: k.Importer.Actor, ApprovedBy: k.ApprovedBy, Approved: optionalTime(k.Approved),
 	}
 }
 
@@ -159,67 +219,6 @@ func stampOf(t *time.Time) string {
 		return "-"
 	}
 	return stamp(*t)
-}
-
-func (a *app) keyList() *cobra.Command {
-	var client string
-	cmd := &cobra.Command{
-		Use: "list [--client ID]", Short: "list keys with their state",
-		Long: `Lists the keys of one client or of all. Only keys that are active or retiring are
-of any use; EXPIRES is when that ends, by the key itself or by an operator.`,
-		Example: "  sealdrop key list --client acme",
-		Args:    arguments(),
-	}
-	cmd.Flags().StringVar(&client, "client", "", "only this client's (`ID`)")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		var only reports.ClientID
-		if client != "" {
-			var err error
-			if only, err = clientArg(cmd, client); err != nil {
-				return err
-			}
-		}
-		return a.withGateway(func(ctx context.Context, g *gateway, _ []string) error {
-			list, err := listKeys(ctx, g, only)
-			if err != nil {
-				return err
-			}
-			return a.show(list, func(w io.Writer) {
-				row(w, "CLIENT", "KIND", "STATE", "FINGERPRINT", "ALGORITHM", "EXPIRES", "LAST USED", "LABEL")
-				for _, v := range list {
-					ends := v.Expires
-					if v.Retires != nil {
-						ends = v.Retires
-					}
-					row(w, v.Client, v.Kind, v.State, v.Fingerprint, v.Algorithm, stampOf(ends), stampOf(v.LastUsed), v.Label)
-				}
-			})
-		})(cmd, args)
-	}
-	return a.outputFlag(cmd)
-}
-
-func listKeys(ctx context.Context, g *gateway, only reports.ClientID) ([]keyView, error) {
-	list := []keyView{}
-	add := func(id reports.ClientID) error {
-		found, err := g.register.Keys(ctx, id)
-		for _, k := range found {
-			list = append(list, viewKey(k))
-		}
-		return err
-	}
-	if !only.IsZero() {
-		if _, err := g.register.Client(ctx, only); err != nil {
-			return nil, err
-		}
-		return list, add(only)
-	}
-	var failed error
-	err := g.register.Clients(ctx, func(c keys.Client) bool {
-		failed = add(c.ID)
-		return failed == nil
-	})
-	return list, errors.Join(err, failed)
 }
 
 const keyRef = "A key is named by its id or its whole fingerprint, as `sealdrop key list` shows them."
@@ -252,7 +251,15 @@ func (a *app) showKey(v keyView) error {
 		row(w, "label", v.Label)
 		row(w, "state", v.State)
 		row(w, "added", stamp(v.Added))
-		row(w, "expires", stampOf(v.Expires))
+		expires := stampOf(v.Expires)
+		if v.ByPolicy {
+			expires += ", by this gateway's limit on age"
+		}
+		row(w, "imported by", v.ImportedBy)
+		if v.ApprovedBy != "" {
+			row(w, "approved", stampOf(v.Approved)+" by "+v.ApprovedBy)
+		}
+		row(w, "expires", expires)
 		row(w, "retires", stampOf(v.Retires))
 		if v.Revoked != nil {
 			row(w, "revoked", stampOf(v.Revoked)+" "+v.RevokedReason)

@@ -21,16 +21,25 @@ const patience = 20 * time.Second
 
 // liveCommands are the commands of scripts that need a running gateway:
 //
-//	serve                         starts it, and puts the port it listens on into $PORT, and the API's into $API_PORT
+//	serve [NAME]                  starts it, and puts the port it listens on into $PORT, and the API's into $API_PORT
 //	logged PATTERN                waits until its log has a match; with !, it has none now
-//	hup, stop                     signals it; stop waits for a good end
+//	hup, term, stop               signals it; stop waits for a good end
+//	killed NAME                   ends a process with kill -9
 //	sftp USER KEY COMMAND…        runs OpenSSH's sftp in batch mode
 //	slowly NAME USER KEY COMMAND  runs one that takes some seconds, and waits until it is under way
 //	session NAME USER KEY         opens a session that lasts
 //	alive NAME, ended NAME        it answers; it is ended by the gateway
 func liveCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
-		"serve": func(ts *testscript.TestScript, _ bool, args []string) { serveGateway(ts) },
+		"serve": func(ts *testscript.TestScript, _ bool, args []string) { serveGateway(ts, append(args, "serve")[0]) },
+		"killed": func(ts *testscript.TestScript, _ bool, args []string) {
+			if len(args) != 1 {
+				ts.Fatalf("usage: killed NAME")
+			}
+			p := processNamed(ts, args[0])
+			p.signal(ts, syscall.SIGKILL)
+			<-p.done
+		},
 		"logged": func(ts *testscript.TestScript, neg bool, args []string) {
 			if len(args) != 1 {
 				ts.Fatalf("usage: logged PATTERN")
@@ -46,6 +55,9 @@ func liveCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		},
 		"hup": func(ts *testscript.TestScript, _ bool, _ []string) {
 			processNamed(ts, "serve").signal(ts, syscall.SIGHUP)
+		},
+		"term": func(ts *testscript.TestScript, _ bool, _ []string) {
+			processNamed(ts, "serve").signal(ts, syscall.SIGTERM)
 		},
 		"stop": func(ts *testscript.TestScript, _ bool, _ []string) { stopGateway(ts) },
 		"sftp": runSFTP,
@@ -176,7 +188,7 @@ func environment(ts *testscript.TestScript) []string {
 func scriptSettings() []string {
 	return []string{
 		"SEALDROP_CONFIG", "SEALDROP_CATALOG_URL", "SEALDROP_SFTP_LISTEN", "SEALDROP_API_LISTEN", "SEALDROP_API_TLS_CLIENT_CA", "SEALDROP_ACCESS_FAILURES", "SEALDROP_RETENTION_SWEEP",
-		"SEALDROP_RETENTION_AFTER", "SEALDROP_LOG_FORMAT", "SEALDROP_SPOOL_FOLDERS", "SEALDROP_SPOOL_SETTLE",
+		"SEALDROP_RETENTION_AFTER", "SEALDROP_LOG_FORMAT", "SEALDROP_OPS_LISTEN", "SEALDROP_SPOOL_FOLDERS", "SEALDROP_SPOOL_SETTLE",
 	}
 }
 
@@ -216,8 +228,8 @@ func (p *process) end(ts *testscript.TestScript) {
 	}
 }
 
-func serveGateway(ts *testscript.TestScript) {
-	p := start(ts, "serve", "sealdrop", "serve")
+func serveGateway(ts *testscript.TestScript, name string) {
+	p := start(ts, name, "sealdrop", "serve")
 	found := p.await(ts, `listening"?.*address"?[=:]"?127\.0\.0\.1:(\d+)`)
 	ts.Setenv("PORT", found[1])
 	if strings.Contains(ts.Getenv("SEALDROP_API_LISTEN"), "127.0.0.1") {

@@ -17,7 +17,7 @@ func main() {
 }
 
 // run executes the command line and returns the exit status: 0 done, 1 refused
-// or failed, 2 wrong usage.
+// or failed, 2 wrong usage, 3 `status` found something red.
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

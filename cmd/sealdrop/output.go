@@ -79,3 +79,19 @@ func size(n int64) string {
 	}
 	return fmt.Sprintf("%.1f %ciB", value, "KMGTP"[exp])
 }
+
+// wrap breaks a text into lines of some width, between words. A word that is too long
+// stands alone.
+func wrap(text string, width int) (lines []string) {
+	line := ""
+	for word := range strings.FieldsSeq(text) {
+		if line != "" && len([]rune(line))+1+len([]rune(word)) > width {
+			lines, line = append(lines, line), ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	return append(lines, line)
+}

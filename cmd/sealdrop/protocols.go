@@ -20,6 +20,7 @@ import (
 	"github.com/sealdrop/sealdrop/internal/certificate"
 	"github.com/sealdrop/sealdrop/keys/sshkey"
 	"github.com/sealdrop/sealdrop/server"
+	"github.com/sealdrop/sealdrop/server/access"
 	"github.com/sealdrop/sealdrop/server/folder"
 	"github.com/sealdrop/sealdrop/server/ftpd"
 	"github.com/sealdrop/sealdrop/server/sftpd"
@@ -49,7 +50,7 @@ func (g *gateway) listen(recorder *folder.Recorder, digester *folder.Digester) (
 			protocols = nil
 		}
 	}()
-	store := &folder.Store{Catalog: g.catalog, Blobs: g.blobs, Recorder: recorder, Digester: digester, Now: now, Log: g.log}
+	store := &folder.Store{Catalog: g.catalog, Blobs: g.blobs, Recorder: recorder, Digester: digester, Now: now, Log: g.log, Observe: g.observeTransfer}
 	add := func(p protocol, err error) error {
 		if err == nil {
 			protocols = append(protocols, p)
@@ -105,6 +106,35 @@ func shutDown(ctx context.Context, protocols []protocol) error {
 	return errors.Join(errs...)
 }
 
+// strangers is what addresses may do that are on nobody's list. Few are enough: a
+// client that comes from a new address tries again.
+func (g *gateway) strangers() server.Strangers {
+	if !g.config.Access.Learn {
+		return server.Strangers{}
+	}
+	return server.Strangers{Connections: 8, PerMinute: 30, Pause: 5 * time.Second}
+}
+
+// turnedAway tells the gate of connections that were closed at accept.
+func (g *gateway) turnedAway(protocol string) func(netip.Addr, server.Cause) {
+	return func(addr netip.Addr, cause server.Cause) {
+		reason, setting := access.TooManyConnections, ""
+		switch cause {
+		case server.AddressNotAdmitted:
+			reason = access.AddressNotAllowed
+		case server.TooManyConnections:
+			setting = protocol + ".limits.connections"
+		case server.TooManyFromAddress:
+			setting = protocol + ".limits.connections_per_address"
+		case server.TooManyUnauthenticated:
+			setting = protocol + ".limits.unauthenticated"
+		default:
+			return
+		}
+		g.gate.TurnedAway(protocol, addr, reason, setting)
+	}
+}
+
 func (g *gateway) admit(addr netip.Addr) bool { return g.gate.Admit(context.Background(), addr) }
 
 // keptFor is how long what a client uploads is kept.
@@ -121,7 +151,8 @@ func (g *gateway) listenSFTP(store *folder.Store) (p protocol, err error) {
 		return p, err
 	}
 	for _, k := range hostKeys {
-		g.log.Info("host key", "fingerprint", hostKeyLine(k.PublicKey()))
+		g.hostKeys[k.PublicKey().Type()]++
+		g.log.Info("host key", "event", "start.host-key", "fingerprint", hostKeyLine(k.PublicKey()))
 	}
 	limits := g.config.SFTP.Limits
 	speaker, err := sftpd.New(sftpd.Config{
@@ -139,7 +170,7 @@ func (g *gateway) listenSFTP(store *folder.Store) (p protocol, err error) {
 			Connections: limits.Connections, ConnectionsPerAddress: limits.ConnectionsPerAddress,
 			Unauthenticated: limits.Unauthenticated, LoginTimeout: limits.LoginTimeout.Std(), IdleTimeout: limits.IdleTimeout.Std(),
 		},
-		Admit:   g.admit,
+		Admit: g.admit, Refused: g.turnedAway(access.SFTP), Strangers: g.strangers(),
 		Handler: func(ctx context.Context, c *server.Conn) { speaker.ServeConn(ctx, c) },
 	})
 	if err != nil {
@@ -190,7 +221,7 @@ func (g *gateway) listenFTP(store *folder.Store) (explicit, implicit protocol, e
 	explicit.close = sync.OnceFunc(speaker.Close)
 	for _, p := range []*protocol{&explicit, &implicit} {
 		p.server, err = server.New(server.Config{
-			Name: p.name, Log: g.log, Admit: g.admit,
+			Name: p.name, Log: g.log, Admit: g.admit, Refused: g.turnedAway(access.FTP), Strangers: g.strangers(),
 			Limits: server.Limits{
 				Connections: cfg.Limits.Connections, ConnectionsPerAddress: cfg.Limits.ConnectionsPerAddress,
 				Unauthenticated: cfg.Limits.Unauthenticated, LoginTimeout: cfg.Limits.LoginTimeout.Std(),
@@ -262,7 +293,7 @@ func (g *gateway) listenPassive() (list []net.Listener, err error) {
 		return nil, &listenError{key: "ftp.passive_ports", address: ports.String(), err: failure}
 	}
 	if len(taken) > 0 {
-		g.log.Warn("some passive ports can't be listened on; the others do", "ports", taken, "error", failure)
+		g.log.Warn("some passive ports can't be listened on; the others do", "event", "listener.ports-taken", "ports", taken, "error", failure)
 	}
 	return list, nil
 }
@@ -283,9 +314,10 @@ func (g *gateway) certificate(protocol, cert, key string) (*certificate.File, er
 	if err != nil {
 		return nil, err
 	}
-	g.log.Info("TLS certificate", "protocol", protocol, "file", cert, "fingerprint", f.Fingerprint(), "expires", f.Expires())
+	g.servedCertificates[protocol] = f
+	g.log.Info("TLS certificate", "event", "start.certificate", "protocol", protocol, "file", cert, "fingerprint", f.Fingerprint(), "expires", f.Expires())
 	if f.Expires().Sub(now()) < expiringSoon {
-		g.log.Warn("the TLS certificate is about to expire, or has", "file", cert, "expires", f.Expires())
+		g.log.Warn("the TLS certificate is about to expire, or has", "event", "certificate.expiring", "file", cert, "expires", f.Expires())
 	}
 	return f, nil
 }

@@ -5,7 +5,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sealdrop/sealdrop/config"
 	"github.com/sealdrop/sealdrop/keys"
+	"github.com/sealdrop/sealdrop/reports"
 )
 
 func reachFlag(cmd *cobra.Command, reach *[]string) {
@@ -17,7 +19,7 @@ func reachArg(cmd *cobra.Command, list []string) (reach keys.Reach, err error) {
 	if !cmd.Flags().Changed("delivers-to") {
 		return reach, nil
 	}
-	if slices.Equal(list, []string{"all"}) {
+	if slices.Equal(list, []string{config.EveryClient}) {
 		return keys.Reach{All: true}, nil
 	}
 	for _, text := range list {
@@ -31,4 +33,26 @@ func reachArg(cmd *cobra.Command, list []string) (reach keys.Reach, err error) {
 		return reach, usagef(cmd, "--delivers-to names nobody")
 	}
 	return reach, nil
+}
+
+// declaredReach is what a file says of whom a producer delivers to.
+func declaredReach(list []string) *keys.Reach {
+	reach := &keys.Reach{All: slices.Equal(list, []string{config.EveryClient})}
+	for _, text := range list {
+		if id, err := reports.ParseClientID(text); err == nil && !reach.All {
+			reach.Clients = append(reach.Clients, id)
+		}
+	}
+	return reach
+}
+
+// exportedReach is the other way round.
+func exportedReach(reach keys.Reach) (list []string) {
+	if reach.All {
+		return []string{config.EveryClient}
+	}
+	for _, id := range reach.Clients {
+		list = append(list, id.String())
+	}
+	return list
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"encoding/base64"
 	"encoding/hex"
@@ -17,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sealdrop/sealdrop/internal/certificate"
 	"github.com/sealdrop/sealdrop/reports"
 	"github.com/sealdrop/sealdrop/server/api"
 )
@@ -29,6 +31,9 @@ type remoteFlags struct {
 const (
 	// remoteTries is how often a delivery is tried that the network has cut off.
 	remoteTries = 5
+	// underWayTries is how often a delivery is tried that the gateway says it has under
+	// way: a connection that was lost is noticed there after api.limits.stall_timeout.
+	underWayTries = 90
 	// remotePause is how long the first pause between tries is; each is twice the one
 	// before.
 	remotePause = time.Second
@@ -81,8 +86,13 @@ func (a *app) openRemote(f remoteFlags) (*remoteGateway, error) {
 
 func (f remoteFlags) tlsConfig() (c *tls.Config, err error) {
 	c = &tls.Config{MinVersion: tls.VersionTLS12}
-	if c.RootCAs, err = loadAuthorities(f.ca); err != nil || f.cert == "" {
-		return c, err
+	if f.ca != "" {
+		if c.RootCAs, err = certificate.ReadAuthorities(f.ca); err != nil {
+			return nil, err
+		}
+	}
+	if f.cert == "" {
+		return c, nil
 	}
 	pair, err := tls.LoadX509KeyPair(f.cert, f.key)
 	if err != nil {
@@ -171,7 +181,10 @@ func (g *remoteGateway) try(ctx context.Context, tries int, do func() error) err
 	pause := remotePause
 	for n := 1; ; n++ {
 		err := do()
-		if err == nil || n == tries || ctx.Err() != nil || !passing(err) {
+		if underWay(err) && n < underWayTries && tries > 1 {
+			// The first try was cut off here, and is not over there yet.
+			pause, tries = remotePause, tries+1
+		} else if err == nil || n >= tries || ctx.Err() != nil || !passing(err) {
 			return err
 		}
 		g.warn("%v; trying again in %s", err, pause)
@@ -182,6 +195,12 @@ func (g *remoteGateway) try(ctx context.Context, tries int, do func() error) err
 		}
 		pause *= 2
 	}
+}
+
+// underWay reports whether the gateway still has an earlier try in hand.
+func underWay(err error) bool {
+	var p *api.Problem
+	return errors.As(err, &p) && strings.HasSuffix(p.Type, "/idempotency-key-in-use")
 }
 
 // passing reports whether an error may be gone the next time: the network's, and
@@ -197,18 +216,27 @@ func passing(err error) bool {
 }
 
 // source notes why a report could not be read: the network is not to be blamed for
-// it.
+// it. At its end it calls ended.
 type source struct {
 	io.Reader
-	err error
+	ended func()
+	err   error
 }
 
 func (s *source) Read(p []byte) (int, error) {
 	n, err := s.Reader.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
+	switch {
+	case errors.Is(err, io.EOF):
+		s.ended()
+	case err != nil:
 		s.err = err
 	}
 	return n, err
+}
+
+// digestField is a SHA-256 as Content-Digest has it (RFC 9530).
+func digestField(sum []byte) string {
+	return "sha-256=:" + base64.StdEncoding.EncodeToString(sum) + ":"
 }
 
 func (g *remoteGateway) put(ctx context.Context, h handIn, key string) (v deliveryView, err error) {
@@ -217,7 +245,8 @@ func (g *remoteGateway) put(ctx context.Context, h handIn, key string) (v delive
 		return v, err
 	}
 	defer content.Close()
-	from := &source{Reader: content}
+	digest := sha256.New()
+	from := &source{Reader: io.TeeReader(content, digest)}
 	query := url.Values{"modified": {h.Modified.UTC().Format(time.RFC3339)}}
 	if h.Replace {
 		query.Set("replace", "true")
@@ -232,8 +261,11 @@ func (g *remoteGateway) put(ctx context.Context, h handIn, key string) (v delive
 	r.ContentLength = -1
 	r.Header.Set("Expect", "100-continue") // a refusal comes before the report is sent
 	r.Header.Set("Idempotency-Key", key)
+	// What was read is compared with what arrives, and what a manifest says with both.
+	r.Trailer = http.Header{"Content-Digest": nil}
+	from.ended = func() { r.Trailer.Set("Content-Digest", digestField(digest.Sum(nil))) }
 	if sum, err := hex.DecodeString(h.sha256); err == nil && len(sum) > 0 {
-		r.Header.Set("Content-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(sum)+":")
+		r.Header.Set("Content-Digest", digestField(sum))
 	}
 	answer, err := g.send(r)
 	if from.err != nil {

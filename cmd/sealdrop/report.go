@@ -19,7 +19,7 @@ func (a *app) reportCommand() *cobra.Command {
 	return group("report", "list, show, remove, restore and reseal reports", `Reports are named by their id, as "deliver" and "report list" show it. What a client
 or an operator removes is only hidden until its retention is over, and can be
 restored.`,
-		a.reportList(), a.reportShow(), a.reportRemove(), a.reportRestore(), a.reportHold(true), a.reportHold(false), a.reportReseal())
+		a.reportList(), a.reportShow(), a.reportRemove(), a.reportRestore(), a.reportReseal())
 }
 
 // reportView is how a report is shown.
@@ -30,32 +30,27 @@ type reportView struct {
 	Name      reports.Name     `json:"name"`
 	State     reports.State    `json:"state"`
 	LegalHold bool             `json:"legal_hold,omitempty"`
-	Size      int64            `json:"size"`
-	PlainSize *int64           `json:"plain_size,omitempty"`
-	SHA256    string           `json:"sha256,omitempty"`
-	SealedTo  []string         `json:"sealed_to,omitempty"`
-	Received  time.Time        `json:"received"`
-	Published *time.Time       `json:"published,omitempty"`
-	Modified  time.Time        `json:"modified"`
-	Expires   *time.Time       `json:"expires,omitempty"`
-	Collected *time.Time       `json:"collected,omitempty"`
-	Removed   *time.Time       `json:"removed,omitempty"`
-	Receipts  []receiptView    `json:"receipts,omitempty"`
-}
+	// HoldReason is why it has a hold of its own; HeldWithClient: its client has one.
+	HoldReason     string `json:"hold_reason,omitempty"`
+	HeldWithClient bool   `json:"held_with_client,omitempty"`
 
-type receiptView struct {
-	Protocol    string    `json:"protocol"`
-	Address     string    `json:"address"`
-	Fingerprint string    `json:"key"`
-	Started     time.Time `json:"started"`
-	Ended       time.Time `json:"ended"`
-	Bytes       int64     `json:"bytes"`
-	Evidence    string    `json:"evidence"`
+	Size      int64         `json:"size"`
+	PlainSize *int64        `json:"plain_size,omitempty"`
+	SHA256    string        `json:"sha256,omitempty"`
+	SealedTo  []string      `json:"sealed_to,omitempty"`
+	Received  time.Time     `json:"received"`
+	Published *time.Time    `json:"published,omitempty"`
+	Modified  time.Time     `json:"modified"`
+	Expires   *time.Time    `json:"expires,omitempty"`
+	Collected *time.Time    `json:"collected,omitempty"`
+	Removed   *time.Time    `json:"removed,omitempty"`
+	Receipts  []receiptView `json:"receipts,omitempty"`
 }
 
 func viewReport(r reports.Report) reportView {
 	v := reportView{
 		ID: r.ID, Client: r.Client, Kind: r.Kind, Name: r.Name, State: r.State, LegalHold: r.LegalHold, Size: r.Size,
+		HoldReason: r.HoldReason, HeldWithClient: r.HeldWithClient,
 		SHA256: r.SHA256, SealedTo: r.SealedTo, Received: r.Received, Published: optionalTime(r.Published),
 		Modified: r.Modified, Expires: optionalTime(r.Expires), Collected: optionalTime(r.Collected), Removed: optionalTime(r.Removed),
 	}
@@ -179,16 +174,13 @@ PGP keys it was sealed to, and every transfer of it with its address and key.`,
 		if err != nil {
 			return unknownReport(err)
 		}
-		transfers, err := g.catalog.Receipts(ctx, r)
+		transfers, err := g.catalog.Receipts(ctx, r.ID)
 		if err != nil {
 			return err
 		}
 		v := viewReport(r)
 		for _, t := range transfers {
-			v.Receipts = append(v.Receipts, receiptView{
-				Protocol: t.Protocol, Address: t.Address, Fingerprint: t.Fingerprint, Started: t.Started, Ended: t.Ended,
-				Bytes: t.Bytes, Evidence: t.Evidence,
-			})
+			v.Receipts = append(v.Receipts, viewReceipt(t))
 		}
 		return a.showReport(v)
 	})
@@ -203,7 +195,7 @@ func (a *app) showReport(v reportView) error {
 		row(w, "name", v.Name)
 		row(w, "state", v.State)
 		if v.LegalHold {
-			row(w, "legal hold", "yes")
+			row(w, "legal hold", v.holdText(""))
 		}
 		row(w, "size", size(v.Size))
 		if v.PlainSize != nil {
@@ -227,7 +219,13 @@ func (a *app) showReport(v reportView) error {
 // changeReport is a command that does one thing to reports by id.
 func (a *app) changeReport(cmd *cobra.Command, do func(ctx context.Context, g *gateway, id string) (reports.Report, error)) *cobra.Command {
 	cmd.Args = arguments("REPORT…")
-	cmd.RunE = a.withGateway(func(ctx context.Context, g *gateway, args []string) error {
+	cmd.RunE = a.eachReport(do)
+	return a.outputFlag(cmd)
+}
+
+// eachReport does one thing to each report that is named, and shows them afterwards.
+func (a *app) eachReport(do func(ctx context.Context, g *gateway, id string) (reports.Report, error)) func(*cobra.Command, []string) error {
+	return a.withGateway(func(ctx context.Context, g *gateway, args []string) error {
 		list := []reportView{}
 		var errs []error
 		for _, id := range args {
@@ -244,7 +242,6 @@ func (a *app) changeReport(cmd *cobra.Command, do func(ctx context.Context, g *g
 		}
 		return errors.Join(append(errs, shown)...)
 	})
-	return a.outputFlag(cmd)
 }
 
 func (a *app) reportRemove() *cobra.Command {
@@ -266,24 +263,5 @@ func (a *app) reportRestore() *cobra.Command {
 		Example: "  sealdrop report list --state removed\n  sealdrop report restore vcceyxy4bglxacmzv7rxtvldcq",
 	}, func(ctx context.Context, g *gateway, id string) (reports.Report, error) {
 		return g.catalog.RestoreReport(ctx, actor(), id)
-	})
-}
-
-func (a *app) reportHold(hold bool) *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "hold REPORT…", Short: "put reports on legal hold: no purge, no removal",
-		Long: `A report on hold outlives its retention, and nobody can remove or replace it, until
-"sealdrop report unhold" lifts the hold.`,
-		Example: "  sealdrop report hold vcceyxy4bglxacmzv7rxtvldcq",
-	}
-	if !hold {
-		cmd = &cobra.Command{
-			Use: "unhold REPORT…", Short: "lift the legal hold of reports",
-			Long:    "Retention applies to the report again: if it is past its time, the next sweep takes it.",
-			Example: "  sealdrop report unhold vcceyxy4bglxacmzv7rxtvldcq",
-		}
-	}
-	return a.changeReport(cmd, func(ctx context.Context, g *gateway, id string) (reports.Report, error) {
-		return g.catalog.SetLegalHold(ctx, actor(), id, hold)
 	})
 }

@@ -21,6 +21,7 @@ import (
 
 func (a *app) restoreCommand() *cobra.Command {
 	var o backup.RestoreOptions
+	var server serverFlags
 	cmd := &cobra.Command{
 		Use: "restore BACKUP --to NEWDATA", Short: "make a data folder of a backup, and check it",
 		Long: `Copies a backup into the new folder NEWDATA, which becomes a data folder. BACKUP is
@@ -34,19 +35,34 @@ absent or empty. An interrupted run leaves NEWDATA.partial, and the next run rem
 --accept-losses restores all else where single reports are missing or damaged, and
 drops those from the catalog, each with an audit record.
 
+With --catalog-url the catalog goes into an empty database of a PostgreSQL server,
+whichever engine it was on. Without it, it stays in NEWDATA.
+
 It needs no configuration, and no gateway. Afterwards let "data" in the
 configuration name NEWDATA, and start the gateway; the configuration as it was is in
 NEWDATA/config. What was published after the backup is not in it: deliver it again.`,
 		Example: "  sealdrop restore /mnt/backup/sealdrop --to /var/lib/sealdrop-restored\n" +
-			"  sealdrop restore /mnt/backup/sealdrop/20261122T021600Z --to /var/lib/sealdrop-restored",
+			"  sealdrop restore /mnt/backup/sealdrop/20261122T021600Z --to /var/lib/sealdrop-restored\n" +
+			"  sealdrop restore /mnt/backup/sealdrop --to /var/lib/sealdrop-restored --catalog-url postgres://sealdrop@db.example.com/sealdrop",
 		Args: arguments("BACKUP"),
 	}
 	cmd.Flags().StringVar(&o.To, "to", "", "the `folder` to make")
 	cmd.Flags().BoolVar(&o.AcceptLosses, "accept-losses", false, "leave out reports that are missing or damaged, and restore the rest")
+	cmd.Flags().StringVar(&server.url, "catalog-url", "", "put the catalog into this empty database, a `URL` as catalog.url has it")
+	cmd.Flags().StringVar(&server.passwordFile, "catalog-password-file", "", "`file` with the database's password, as catalog.password_file")
 	_ = cmd.MarkFlagRequired("to") // the flag was defined above
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if o.To == "" {
 			return usagef(cmd, "--to is empty; is a variable of your script not set?")
+		}
+		if cmd.Flags().Changed("catalog-url") {
+			place, err := server.place()
+			if err != nil {
+				return err
+			}
+			o.Server = &place
+		} else if server.passwordFile != "" {
+			return usagef(cmd, "--catalog-password-file goes with --catalog-url")
 		}
 		o.From, o.Actor, o.Now, o.Check = args[0], actor(), now, checkRestored
 		bar := a.progress("restoring", -1, true)
@@ -64,9 +80,27 @@ NEWDATA/config. What was published after the backup is not in it: deliver it aga
 	return a.outputFlag(cmd)
 }
 
+// serverFlags name a database of a PostgreSQL server.
+type serverFlags struct{ url, passwordFile string }
+
+func (f serverFlags) place() (database.Place, error) {
+	password, err := catalogPassword(f.passwordFile)
+	if err != nil {
+		return database.Place{}, err
+	}
+	place, err := database.AtServer(f.url, password)
+	if err != nil {
+		return place, fmt.Errorf("--catalog-url: %w", err)
+	}
+	return place, nil
+}
+
 func restoredTable(w io.Writer, done backup.Restored) {
 	row(w, "data folder", done.Data)
 	row(w, "from the backup", done.Backup)
+	if done.Catalog != "" {
+		row(w, "catalog", done.Catalog)
+	}
 	row(w, "made", stamp(done.Made))
 	row(w, "files", done.Files)
 	row(w, "size", size(done.Bytes))
@@ -77,6 +111,9 @@ func restoredTable(w io.Writer, done backup.Restored) {
 		row(w, "left out: missing or damaged", done.Lost)
 	}
 	fmt.Fprintf(w, "\nEvery file was checked. Next: let `data` in the configuration name %s.\n", plain(done.Data))
+	if done.Catalog != "" {
+		fmt.Fprintln(w, "Let `catalog.url` name the database.")
+	}
 	if !done.Keys {
 		fmt.Fprintf(w, "The backup was made without keys: put the gateway's own into %s and %s first.\n",
 			plain(ownKeysDir(done.Data)), plain(hostKeysDir(done.Data)))

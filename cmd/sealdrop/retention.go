@@ -14,10 +14,10 @@ import (
 )
 
 func (a *app) retentionCommand() *cobra.Command {
-	return group("retention", "see and run the purge of what is past its time", `Every report carries the time at which it expires, set when it was published. The
+	return group("retention", "see and run the purge of what is past its time; legal holds", `Every report carries the time at which it expires, set when it was published. The
 gateway sweeps by itself (retention.sweep); these commands look ahead, and sweep
 by hand.`,
-		a.retentionPlan(), a.retentionRun())
+		a.retentionPlan(), a.retentionRun(), a.retentionHold(), a.retentionRelease())
 }
 
 func (a *app) retentionPlan() *cobra.Command {
@@ -52,6 +52,7 @@ func (a *app) plan(ctx context.Context, g *gateway, when time.Time, limit int) e
 		Files   int64        `json:"files"`
 		Refused string       `json:"refused,omitempty"`
 		Reports []reportView `json:"reports"`
+		OnHold  holdsView    `json:"on_hold"`
 	}{At: when.UTC(), Reports: []reportView{}}
 	counts, err := g.catalog.Counts(ctx, when)
 	if err != nil {
@@ -80,6 +81,9 @@ func (a *app) plan(ctx context.Context, g *gateway, when time.Time, limit int) e
 		}
 		after = &due[len(due)-1]
 	}
+	if out.OnHold, err = a.readHolds(ctx, g, when, limit); err != nil {
+		return err
+	}
 	return a.show(out, func(w io.Writer) {
 		fmt.Fprintf(w, "%d of %d are due by %s\n", out.Due, out.Files, stamp(when))
 		if len(out.Reports) > 0 {
@@ -88,6 +92,7 @@ func (a *app) plan(ctx context.Context, g *gateway, when time.Time, limit int) e
 		if more := out.Due - int64(len(out.Reports)); more > 0 {
 			fmt.Fprintf(w, "and %d more; --limit 0 lists all\n", more)
 		}
+		out.OnHold.print(w)
 	})
 }
 

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/sealdrop/sealdrop/keys"
 )
 
 func TestMain(m *testing.M) {
@@ -42,7 +44,7 @@ func TestScripts(t *testing.T) {
 }
 
 func scripts(t *testing.T, dir string) testscript.Params {
-	keys := makeKeyring(t)
+	ring := makeKeyring(t)
 	template := filepath.Join(t.TempDir(), "gw")
 	if _, err := initialize(t.Context(), template); err != nil {
 		t.Fatal(err)
@@ -55,15 +57,15 @@ func scripts(t *testing.T, dir string) testscript.Params {
 	commands["json"] = checkJSON
 	commands["let"] = letJSON
 	commands["keeps-nothing-of"] = keepsNothing
-	commands["decrypt"] = keys.decrypt
+	commands["decrypt"] = ring.decrypt
 	commands["growing"] = growing
 	commands["locked"] = lockDatabase
 	return testscript.Params{
 		Dir: dir, Cmds: commands, RequireExplicitExec: true, RequireUniqueNames: true,
 		Setup: func(env *testscript.Env) error {
 			env.Values[processesKey{}] = processes{}
-			env.Setenv("KEYS", keys.dir)
-			env.Setenv("GNUPG", keys.gnupg)
+			env.Setenv("KEYS", ring.dir)
+			env.Setenv("GNUPG", ring.gnupg)
 			env.Setenv("LC_ALL", "C.UTF-8")
 			// The race detector has every program wait for a second at its end.
 			env.Setenv("GORACE", "atexit_sleep_ms=0")
@@ -73,6 +75,9 @@ func scripts(t *testing.T, dir string) testscript.Params {
 		Condition: func(cond string) (bool, error) {
 			if cond == "mounts" { // needs root, and a machine that lets root mount
 				return exec.Command("unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", "/mnt").Run() == nil, nil
+			}
+			if cond == "twousers" { // needs root, and a session without a login user
+				return os.Getuid() == 0 && operator().Login == keys.NoUID, nil
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},

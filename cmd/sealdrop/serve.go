@@ -62,9 +62,12 @@ CAP_NET_BIND_SERVICE.`,
 	}
 }
 
+// lockName is the file in the data folder that a gateway holds locked while it runs.
+const lockName = "serve.lock"
+
 // lockData keeps a second gateway off the data folder.
 func lockData(data string) (io.Closer, error) {
-	path := filepath.Join(data, "serve.lock")
+	path := filepath.Join(data, lockName)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("locking the data folder: %w", err)
@@ -84,7 +87,7 @@ func lockData(data string) (io.Closer, error) {
 
 func (a *app) serve(ctx context.Context, g *gateway) (err error) {
 	for _, w := range g.config.Warnings {
-		g.log.Warn("configuration", "place", w.Place(), "key", w.Key, "warning", w.Message)
+		g.log.Warn("configuration", "event", "start.configuration", "place", w.Place(), "key", w.Key, "warning", w.Message)
 	}
 	if err := g.applyDeclared(ctx, g.config); err != nil {
 		return err
@@ -93,6 +96,15 @@ func (a *app) serve(ctx context.Context, g *gateway) (err error) {
 	defer recorder.Close()
 	digester := folder.NewDigester(g.catalog, g.blobs, g.log)
 	defer digester.Close()
+	watched, err := g.openAdmin()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, watched.close()) }()
+	dispatcher, err := g.dispatcher()
+	if err != nil {
+		return err
+	}
 	protocols, err := g.listen(recorder, digester)
 	if err != nil {
 		return err
@@ -106,6 +118,7 @@ func (a *app) serve(ctx context.Context, g *gateway) (err error) {
 	tasks.Go(func() { g.sweeper.Run(background) })
 	tasks.Go(func() { g.runReleases(background) })
 	tasks.Go(func() { g.runSpools(background) })
+	tasks.Go(func() { dispatcher.Run(background) })
 	hups := make(chan os.Signal, 1)
 	signal.Notify(hups, syscall.SIGHUP) // before anybody can know that the gateway runs
 	defer signal.Stop(hups)
@@ -118,20 +131,22 @@ func (a *app) serve(ctx context.Context, g *gateway) (err error) {
 	failed := make(chan error, running)
 	for _, p := range protocols {
 		for _, l := range p.listeners {
-			g.log.Info("listening", "protocol", p.name, "address", l.Addr().String())
+			g.log.Info("listening", "event", "listener.open", "protocol", p.name, "address", l.Addr().String())
 			tasks.Go(func() { failed <- p.server.Serve(l) })
 		}
 	}
+	watched.serve(protocols)
 	select {
 	case <-ctx.Done():
-		g.log.Info("stopping", "sessions", g.gate.Sessions())
+		g.log.Info("stopping", "event", "gateway.stopping", "sessions", g.gate.Sessions())
 	case err = <-failed:
 	}
 	if errors.Is(err, server.ErrClosed) {
 		err = nil
 	}
+	watched.drain()
 	err = errors.Join(err, shutDown(ctx, protocols))
-	g.log.Info("stopped")
+	g.log.Info("stopped", "event", "gateway.stopped")
 	return err
 }
 
@@ -142,7 +157,7 @@ func (g *gateway) applyDeclared(ctx context.Context, cfg *config.Config) error {
 	}
 	for _, p := range plan {
 		if p.Action != "none" {
-			g.log.Info("declared client applied", "client", p.Client, "action", p.Action, "detail", pairs(p.Detail))
+			g.log.Info("declared client applied", "event", "client.declared", "client", p.Client, "action", p.Action, "detail", pairs(p.Detail))
 		}
 	}
 	return nil
@@ -162,13 +177,13 @@ func (a *app) runReloads(ctx context.Context, g *gateway, hups <-chan os.Signal)
 		}
 		if err != nil {
 			for line := range strings.SplitSeq(err.Error(), "\n") {
-				g.log.Error("reload refused; nothing was changed", "error", line)
+				g.log.Error("reload refused; nothing was changed", "event", "reload.refused", "error", line)
 			}
 			continue
 		}
-		g.log.Info("reloaded", "clients", len(cfg.Clients))
+		g.log.Info("reloaded", "event", "reload.done", "clients", len(cfg.Clients))
 		for _, section := range changedSections(g.config, cfg) {
-			g.log.Warn("changed settings take effect at the next start", "section", section)
+			g.log.Warn("changed settings take effect at the next start", "event", "reload.restart-needed", "section", section)
 		}
 	}
 }
@@ -211,10 +226,10 @@ func (g *gateway) runReleases(ctx context.Context) {
 		seen, last = mark, now()
 		n, err := g.publisher.ReleaseAll(ctx, "gateway")
 		if err != nil && ctx.Err() == nil {
-			g.log.Error("held reports could not be released", "error", err)
+			g.log.Error("held reports could not be released", "event", "release.failed", "error", err)
 		}
 		if n > 0 {
-			g.log.Info("held reports released", "reports", n)
+			g.log.Info("held reports released", "event", "release.done", "reports", n)
 		}
 	}
 }

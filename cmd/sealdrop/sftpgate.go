@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/sealdrop/sealdrop/server/access"
@@ -62,7 +63,10 @@ func (g *sftpGate) Refused(ctx context.Context, a sftpd.Attempt) {
 func banner(d access.Decision, attempt access.Attempt) string {
 	switch d.Reason {
 	case access.AddressNotAllowed:
-		return "Your key is right, but your address " + attempt.Address.Unmap().String() + " is not on the list. Please ask the sender to add it.\n"
+		if !d.Proved() {
+			return ""
+		}
+		return fmt.Sprintf("Your key is right, but your address %s is not on the list of %s. Please ask the sender to add it.\n", attempt.Address.Unmap(), d.Client)
 	case access.TooManySessions:
 		return "Your key is right, but you have too many sessions open. Please close some.\n"
 	case access.TooManyAttempts:
@@ -100,6 +104,8 @@ func failure(c sftpd.Cause) access.Reason {
 		return access.SignatureInvalid
 	case sftpd.TimedOut:
 		return access.TimedOut
+	case sftpd.NotSSH:
+		return access.WrongProtocol
 	}
 	return access.ClosedBeforeLogin
 }

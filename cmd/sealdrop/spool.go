@@ -25,7 +25,7 @@ func (g *gateway) runSpools(ctx context.Context) {
 			Folder: folder, Keep: cfg.After == "move", Settle: cfg.Settle.Std(), Rescan: cfg.Rescan.Std(), Workers: cfg.Workers,
 			MinFree: uint64(cfg.MinFree), Free: g.freeSpace, Publisher: g.publisher, DB: g.db, Now: now, Log: g.log,
 		})
-		g.log.Info("taking reports in", "spool", folder)
+		g.log.Info("taking reports in", "event", "spool.watching", "spool", folder)
 		tasks.Go(func() { s.Run(ctx) })
 	}
 	tasks.Wait()

@@ -25,39 +25,48 @@ type whyFlags struct {
 func (a *app) whyCommand() *cobra.Command {
 	var f whyFlags
 	cmd := &cobra.Command{
-		Use: "why --client ID --from IP [--key FILE | --protocol ftp [--plain]]", Short: "say whether a client gets in, and if not, why",
+		Use: "why --client ID [--from IP] [--key FILE | --protocol ftp [--plain]]", Short: "say whether a client gets in, and if not, why",
 		Long: `Asks the very code that decides about logins, and answers in two sentences: what
 happens, and what to do. Exit status 1 means that the client does not get in.
+
+Without --from it takes the address that the client tried from last, within a day. If
+the client proved who it is from an address that is not on its list, it says so, with
+the command that lets it in.
 
 Over sFTP, without --key, it takes the best key that the client has registered. Over
 FTP it takes it that the client gives the right password over TLS, or with --plain in
 the clear; and it tells if the client's last try within a day was refused for its
 password, or if it got in and then could not open the data port that it was told of.`,
-		Example: "  sealdrop why --client acme --from 198.51.100.7\n  sealdrop why --client acme --from 198.51.100.7 --key their-key.pub\n" +
+		Example: "  sealdrop why --client acme\n  sealdrop why --client acme --from 198.51.100.7\n  sealdrop why --client acme --from 198.51.100.7 --key their-key.pub\n" +
 			"  sealdrop why --client acme --from 198.51.100.7 --protocol ftp",
 		Args: arguments(),
 	}
 	cmd.Flags().StringVar(&f.client, "client", "", "the user name that the client logs in with")
-	cmd.Flags().StringVar(&f.from, "from", "", "the `address` that it comes from")
+	cmd.Flags().StringVar(&f.from, "from", "", "the `address` that it comes from (default: that of its last try)")
 	cmd.Flags().StringVar(&f.key, "key", "", "a `file` with the SSH public key that it uses")
 	cmd.Flags().StringVar(&f.protocol, "protocol", access.SFTP, "sftp or ftp")
 	cmd.Flags().BoolVar(&f.plain, "plain", false, "over FTP without TLS, as Windows Explorer does")
 	_ = cmd.MarkFlagRequired("client") // the flags were defined above
-	_ = cmd.MarkFlagRequired("from")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		addr, err := f.check(cmd)
 		if err != nil {
 			return err
 		}
 		return a.withGateway(func(ctx context.Context, g *gateway, _ []string) error {
-			d, err := a.explain(ctx, g, f, addr)
-			if err != nil {
+			v := whyView{}
+			if f.from == "" {
+				if addr, err = f.fromLast(ctx, cmd, g, &v); err != nil {
+					return err
+				}
+			}
+			if v.Decision, err = a.explain(ctx, g, f, addr); err != nil {
 				return err
 			}
-			err = a.show(d, func(w io.Writer) {
-				fmt.Fprintf(w, "%s: %s.\nWhat to do: %s.\n", d.Reason, plain(d.What), plain(d.Remedy))
-			})
-			if err == nil && !d.Allowed() {
+			if v.Learned, err = learned(ctx, g, f.client); err != nil {
+				return err
+			}
+			err = a.show(v, v.write)
+			if err == nil && !v.Allowed() {
 				return errReported
 			}
 			return err
@@ -66,9 +75,72 @@ password, or if it got in and then could not open the data port that it was told
 	return a.outputFlag(cmd)
 }
 
+// whyView is an answer with what is known beside it.
+type whyView struct {
+	access.Decision
+	// Last is the client's last try, if that is what the question was made of.
+	Last *access.Seen `json:"last,omitempty"`
+	// Learned are the addresses that it was refused from after a proof.
+	Learned []access.Learned `json:"learned,omitempty"`
+}
+
+func (v whyView) write(w io.Writer) {
+	if v.Last != nil {
+		fmt.Fprintf(w, "Its last try was at %s from %s over %s: %s, %s.\n", stampSeconds(v.Last.Time), plain(v.Last.Address), v.Last.Protocol, v.Last.Answer, v.Last.Reason)
+		if v.Last.Reason != v.Reason && v.Last.Answer != access.AnswerAllowed {
+			fmt.Fprintf(w, "Then: %s.\nWhat to do: %s.\nNow, from there:\n", plain(v.Last.What), plain(v.Last.Remedy))
+		}
+	}
+	fmt.Fprintf(w, "%s: %s.\nWhat to do: %s.\n", v.Reason, plain(v.What), plain(v.Remedy))
+	if len(v.Learned) > 0 {
+		fmt.Fprintf(w, "\n%s", learnedText(v.Learned))
+	}
+}
+
+// learned lists the learned addresses of a client, if it is one.
+func learned(ctx context.Context, g *gateway, client string) ([]access.Learned, error) {
+	id, err := reports.ParseClientID(client)
+	if err != nil {
+		return nil, nil
+	}
+	c, err := g.register.Client(ctx, id)
+	if errors.Is(err, reports.ErrUnknownClient) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return g.gate.Learned(ctx, c)
+}
+
+// fromLast finds the address, and the protocol if none was asked for, in the client's
+// last try.
+func (f *whyFlags) fromLast(ctx context.Context, cmd *cobra.Command, g *gateway, v *whyView) (netip.Addr, error) {
+	last, err := lastTry(ctx, g, f.client)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	if last != nil {
+		if addr, ok := fromText(last.Address); ok {
+			if v.Last = last; !cmd.Flags().Changed("protocol") && f.key == "" && last.Protocol == access.FTP {
+				f.protocol = access.FTP
+			}
+			return addr, nil
+		}
+	}
+	return netip.Addr{}, &advisedError{
+		err:    fmt.Errorf("nobody has tried to log in as %s within a day", plain(f.client)),
+		advice: fmt.Sprintf("name the address with `sealdrop why --client %s --from IP`; if the client did try, look for it with `sealdrop attempts --failed`, and if it is not there, it never reached this gateway: have it check its firewall", plain(f.client)),
+	}
+}
+
 // check returns the address to ask about.
-func (f whyFlags) check(cmd *cobra.Command) (netip.Addr, error) {
-	addr, err := netip.ParseAddr(f.from)
+func (f *whyFlags) check(cmd *cobra.Command) (netip.Addr, error) {
+	var addr netip.Addr
+	var err error
+	if f.from != "" {
+		addr, err = netip.ParseAddr(f.from)
+	}
 	switch {
 	case err != nil:
 		return addr, usagef(cmd, "--from: %q is not an IP address", f.from)
@@ -85,7 +157,7 @@ func (f whyFlags) check(cmd *cobra.Command) (netip.Addr, error) {
 }
 
 func (a *app) explain(ctx context.Context, g *gateway, f whyFlags, addr netip.Addr) (d access.Decision, err error) {
-	attempt := access.Attempt{Protocol: f.protocol, Address: addr, User: f.client}
+	attempt := access.Attempt{Protocol: f.protocol, Address: addr, User: f.client, Supposed: true}
 	if f.protocol == access.FTP {
 		attempt.TLS = !f.plain && g.config.FTP.TLS.Mode != "off"
 		d, err = g.gate.Diagnose(ctx, attempt)

@@ -24,28 +24,33 @@ const module = "github.com/sealdrop/sealdrop/"
 // reports, which imports nothing of ours.
 var allowed = map[string][]string{
 	"cmd/...": {"..."},
-	"config":  {"reports"},
+	"config":  {"reports", "reports/expect", "reports/notify/contact"},
 
-	"reports":            nil,
-	"reports/catalog":    {"reports", "internal/..."},
-	"reports/blob":       {"reports"},
-	"reports/publish":    {"reports", "reports/blob", "reports/catalog", "keys", "keys/pgp", "internal/database"},
-	"reports/intake/...": {"reports", "reports/publish", "internal/..."},
-	"reports/notify":     {"reports", "internal/..."},
-	"keys":               {"reports", "keys/password", "keys/pgp", "keys/sshkey", "internal/..."},
-	"keys/password":      nil,
-	"keys/pgp":           {"reports", "internal/..."},
-	"keys/sshkey":        {"reports", "internal/..."},
-	"server":             nil,
-	"server/access":      {"reports", "keys", "keys/password", "internal/database/...", "internal/audit"},
-	"server/folder":      {"reports", "reports/blob", "reports/catalog", "internal/database"},
-	"server/sftpd":       {"reports", "server/folder", "server/access"},
-	"server/ftpd":        {"reports", "server/folder", "server/access"},
-	"server/api":         {"reports", "reports/publish", "reports/intake/producer", "internal/database"},
-	"server/drop":        {"reports", "reports/publish", "server/folder"},
-	"server/portal":      {"reports", "server/folder", "server/access"},
-	"server/ops":         {"reports", "server/folder", "server/access"},
-	"retention":          {"reports", "reports/catalog"},
+	"reports":                nil,
+	"reports/expect":         {"reports"},
+	"reports/catalog":        {"reports", "internal/..."},
+	"reports/blob":           {"reports"},
+	"reports/publish":        {"reports", "reports/blob", "reports/catalog", "keys", "keys/pgp", "internal/database"},
+	"reports/intake/...":     {"reports", "reports/publish", "internal/..."},
+	"reports/notify":         {"reports", "reports/notify/...", "internal/..."},
+	"reports/notify/contact": nil,
+	"reports/notify/message": nil,
+	"reports/notify/mail":    nil,
+	"reports/notify/courier": {"reports", "reports/blob", "reports/catalog", "reports/notify/...", "keys", "keys/pgp"},
+	"keys":                   {"reports", "reports/notify/contact", "keys/password", "keys/pgp", "keys/sshkey", "internal/..."},
+	"keys/password":          nil,
+	"keys/pgp":               {"reports", "internal/..."},
+	"keys/sshkey":            {"reports", "internal/..."},
+	"server":                 nil,
+	"server/access":          {"reports", "keys", "keys/password", "internal/database/...", "internal/audit"},
+	"server/folder":          {"reports", "reports/blob", "reports/catalog", "internal/database"},
+	"server/sftpd":           {"reports", "server/folder", "server/access"},
+	"server/ftpd":            {"reports", "server/folder", "server/access"},
+	"server/api":             {"reports", "reports/publish", "reports/intake/producer", "internal/database"},
+	"server/drop":            {"reports", "reports/publish", "server/folder"},
+	"server/portal":          {"reports", "server/folder", "server/access"},
+	"server/ops":             {"reports", "server/folder", "server/access"},
+	"retention":              {"reports", "reports/catalog"},
 
 	"internal/architecture": nil,
 	"internal/audit":        {"internal/database/..."},
@@ -53,7 +58,10 @@ var allowed = map[string][]string{
 	"internal/certificate":  {"internal/durable"},
 	"internal/database/...": {"internal/database/..."},
 	"internal/demo":         {"...", "-cmd/...", "-config"}, // a tour through everything
+	"internal/outbox":       {"internal/database/...", "internal/id", "reports/notify/contact"},
 	"internal/fsck":         {"reports", "reports/blob", "reports/catalog", "keys/pgp", "internal/audit", "internal/database/..."},
+	"internal/status":       {"reports", "reports/expect", "server/access", "internal/database/..."},
+	"internal/support":      {"reports", "reports/catalog", "keys", "internal/audit", "internal/database"},
 	"internal/...":          {"reports"},
 
 	// Conformance suites speak of what they test.
@@ -151,9 +159,49 @@ func matches(pattern, pkg string) bool {
 	return pattern == "..." || pattern == pkg
 }
 
+// TestNothingIsExecuted: what comes in can't run a program, or a template, where there
+// is nothing that could.
+func TestNothingIsExecuted(t *testing.T) {
+	t.Parallel()
+	may := map[string][]string{
+		"os/exec":       {"internal/demo", "internal/bench/...", "internal/testbinary", "internal/database/postgrestest"}, // real clients and servers, for the demo and the tests
+		"plugin":        nil,
+		"text/template": {"reports/notify/..."}, // the operator's own
+		"html/template": nil,
+	}
+	everything := readAllImports(t, filepath.Join("..", ".."))
+	for pkg, imports := range everything {
+		for imported, who := range may {
+			if file, does := imports[imported]; does && !permits(who, pkg) {
+				t.Errorf("%s: package %s must not import %s", file, pkg, imported)
+			}
+		}
+	}
+	if everything["internal/demo"]["os/exec"] == "" {
+		t.Error("the demo imports no os/exec: the test looks at the wrong thing")
+	}
+}
+
 // readImports returns which of our packages each package imports, and the first
-// file that does. Tests are left out: they may set up whatever they need.
+// file that does.
 func readImports(t *testing.T, root string) map[string]map[string]string {
+	t.Helper()
+	all := readAllImports(t, root)
+	for pkg, imports := range all {
+		ours := map[string]string{}
+		for imported, file := range imports {
+			if name, is := strings.CutPrefix(imported, module); is {
+				ours[name] = file
+			}
+		}
+		all[pkg] = ours
+	}
+	return all
+}
+
+// readAllImports returns what each package imports, and the first file that does.
+// Tests are left out: they may set up whatever they need.
+func readAllImports(t *testing.T, root string) map[string]map[string]string {
 	t.Helper()
 	imports := map[string]map[string]string{}
 	err := filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
@@ -187,8 +235,8 @@ func readImports(t *testing.T, root string) map[string]map[string]string {
 			if err != nil {
 				return err
 			}
-			if ours, ok := strings.CutPrefix(value, module); ok && imports[pkg][ours] == "" {
-				imports[pkg][ours] = rel
+			if imports[pkg][value] == "" {
+				imports[pkg][value] = rel
 			}
 		}
 		return nil

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sealdrop/sealdrop/internal/backup"
 	"github.com/sealdrop/sealdrop/internal/database"
+	"github.com/sealdrop/sealdrop/internal/database/databasetest"
 	"github.com/sealdrop/sealdrop/internal/database/query"
 	"github.com/sealdrop/sealdrop/reports"
 	"github.com/sealdrop/sealdrop/reports/blob"
@@ -35,13 +36,16 @@ type fixture struct {
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
+	return newFixtureOn(t, databasetest.SQLite)
+}
+
+func newFixtureOn(t *testing.T, e databasetest.Engine) *fixture {
+	t.Helper()
 	dir := t.TempDir()
 	f := &fixture{data: filepath.Join(dir, "data"), folder: filepath.Join(dir, "backups"), at: time.Date(2026, 11, 22, 2, 0, 0, 0, time.UTC)}
 	check(t, os.Mkdir(f.data, 0o700))
 	var err error
-	f.db, err = database.Open(t.Context(), f.data)
-	check(t, err)
-	t.Cleanup(func() { f.db.Close() })
+	f.db, _ = e.Open(t, f.data)
 	f.blobs, err = blob.OpenDir(filepath.Join(f.data, "blobs"))
 	check(t, err)
 	t.Cleanup(func() { f.blobs.Close() })
@@ -138,7 +142,12 @@ func (f *fixture) holds(t *testing.T, data string, want map[string]string) {
 
 func TestBackupAndRestore(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
+	databasetest.Each(t, testBackupAndRestore)
+}
+
+func testBackupAndRestore(t *testing.T, e databasetest.Engine) {
+	t.Helper()
+	f := newFixtureOn(t, e)
 	want := map[string]string{"a.txt": "first", "b.txt": "", "c.txt": strings.Repeat("third", 100_000)}
 	for name, content := range want {
 		f.add(t, name, content)
@@ -220,7 +229,12 @@ func TestLiveBlobGoes(t *testing.T) {
 // TestPurgedWhileItIsCopied: the snapshot shows a report whose blob has gone since.
 func TestPurgedWhileItIsCopied(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
+	databasetest.Each(t, testPurgedWhileItIsCopied)
+}
+
+func testPurgedWhileItIsCopied(t *testing.T, e databasetest.Engine) {
+	t.Helper()
+	f := newFixtureOn(t, e)
 	var list []reports.Report
 	for i := range 3 {
 		list = append(list, f.add(t, fmt.Sprintf("%d.txt", i), "content"))
@@ -430,7 +444,12 @@ func TestOneAtATime(t *testing.T) {
 // was, with every report of before it.
 func TestWhileReportsCome(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
+	databasetest.Each(t, testWhileReportsCome)
+}
+
+func testWhileReportsCome(t *testing.T, e databasetest.Engine) {
+	t.Helper()
+	f := newFixtureOn(t, e)
 	want := map[string]bool{}
 	for i := range 50 {
 		name := fmt.Sprintf("before-%d.txt", i)

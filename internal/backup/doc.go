@@ -8,6 +8,10 @@
 // caller names (keys, configuration). manifest.jsonl lists every file with its size
 // and SHA-256; its last line ends it, so that a cut one is noticed.
 //
+// A catalog on a PostgreSQL server is copied row by row, in one read-only transaction,
+// into such a catalog.db: the schema is the same. A backup does not show on which
+// engine it was made, and is restored to either.
+//
 // # What it promises
 //
 // The snapshot of the catalog is taken first, the blobs after it. A blob never

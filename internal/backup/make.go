@@ -15,6 +15,7 @@ import (
 
 	"github.com/sealdrop/sealdrop/internal/audit"
 	"github.com/sealdrop/sealdrop/internal/database"
+	"github.com/sealdrop/sealdrop/internal/database/query"
 	"github.com/sealdrop/sealdrop/internal/durable"
 	"github.com/sealdrop/sealdrop/reports"
 	"github.com/sealdrop/sealdrop/reports/blob"
@@ -230,10 +231,14 @@ func (m *maker) publish(ctx context.Context) (Result, error) {
 		return m.result, err
 	}
 	err := m.DB.Write(ctx, func(tx *database.Tx) error {
-		return audit.Append(tx, m.Now(), audit.Entry{
+		err := audit.Append(tx, m.Now(), audit.Entry{
 			Event: "backup.made", Actor: m.options.Actor,
 			Detail: map[string]string{"backup": m.path, "keys": fmt.Sprint(m.Keys), "files": fmt.Sprint(m.result.Files)},
 		})
+		if err != nil {
+			return err
+		}
+		return mark(tx, m.Now())
 	})
 	if err != nil {
 		return m.result, fmt.Errorf("the backup %s is complete, but could not be recorded: %w", m.path, err)
@@ -245,6 +250,20 @@ func (m *maker) publish(ctx context.Context) (Result, error) {
 		m.result.Removed, err = prune(m.options.Folder, m.options.Keep)
 	}
 	return m.result, err
+}
+
+// mark notes when the last backup was made, and its audit record, which says where
+// it is.
+func mark(tx *database.Tx, at time.Time) error {
+	last, err := tx.LastAudit(tx.Context())
+	if err != nil {
+		return err
+	}
+	err = tx.SetMark(tx.Context(), query.SetMarkParams{Name: database.BackupAuditMark, N: last.Seq})
+	if err != nil {
+		return err
+	}
+	return tx.SetMark(tx.Context(), query.SetMarkParams{Name: database.BackupMark, N: database.Micros(at)})
 }
 
 func (m *maker) add(e entry) error {

@@ -24,6 +24,9 @@ type RestoreOptions struct {
 	To string
 	// Actor is who restores, for the record.
 	Actor string
+	// Server, if it is not nil, is where the catalog goes: an empty database of a
+	// PostgreSQL server. Otherwise it stays in the data folder.
+	Server *database.Place
 	// Check looks through the new data folder before it gets its name, and fails
 	// if it is not good.
 	Check func(ctx context.Context, data string) error
@@ -41,8 +44,10 @@ type Restored struct {
 	Data   string    `json:"data"`
 	Made   time.Time `json:"made"` // the backup
 	Keys   bool      `json:"keys"` // the gateway's secrets were part of it
-	Files  int64     `json:"files"`
-	Bytes  int64     `json:"bytes"`
+	// Catalog is the database that it went to, "" if it is in the data folder.
+	Catalog string `json:"catalog,omitempty"`
+	Files   int64  `json:"files"`
+	Bytes   int64  `json:"bytes"`
 	// Dropped are reports that were purged while the backup was made, and are not
 	// in what was restored.
 	Dropped int `json:"dropped"`
@@ -73,7 +78,9 @@ func (*NoBackupError) Hint() string {
 // Restore makes a data folder of a backup. It reads every byte and compares it with
 // the manifest, opens the catalog, compares the audit's chain with the manifest, and
 // has o.Check look at the whole, before the folder gets its name: when it returns
-// nil, the data folder is good, and durable. Otherwise there is none.
+// nil, the data folder is good, and durable. Otherwise there is none. A crash may
+// leave the catalog in the database of o.Server without the folder; that database is
+// refused the next time.
 func Restore(ctx context.Context, o RestoreOptions) (Restored, error) {
 	from, err := find(o.From)
 	if err != nil {
@@ -102,6 +109,9 @@ func Restore(ctx context.Context, o RestoreOptions) (Restored, error) {
 		return Restored{}, errors.Join(err, os.RemoveAll(r.partial))
 	}
 	if err := r.publish(to); err != nil {
+		if r.done.Catalog != "" {
+			err = fmt.Errorf("%w; the catalog is in %s already: drop that database before you try again", err, r.done.Catalog)
+		}
 		return Restored{}, errors.Join(err, os.RemoveAll(r.partial))
 	}
 	return r.done, durable.SyncDir(filepath.Dir(to))
@@ -153,7 +163,23 @@ func (r *restoring) run(ctx context.Context) error {
 	if err := r.options.Check(ctx, r.partial); err != nil {
 		return &DamagedError{Backup: r.from, Err: err}
 	}
-	return r.sync()
+	if err := r.sync(); err != nil || r.options.Server == nil {
+		return err
+	}
+	return r.moveCatalog(ctx, *r.options.Server)
+}
+
+// moveCatalog comes last: a database is not as easily taken back as a folder.
+func (r *restoring) moveCatalog(ctx context.Context, server database.Place) error {
+	if err := database.MoveTo(ctx, r.partial, server); err != nil {
+		return err
+	}
+	r.done.Catalog = server.String()
+	err := os.Remove(filepath.Join(r.partial, database.FileName))
+	if err == nil {
+		err = durable.SyncDir(r.partial)
+	}
+	return err
 }
 
 // copy copies what the manifest lists and compares it on the way.

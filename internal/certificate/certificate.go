@@ -123,10 +123,10 @@ func (f *File) Get() (*tls.Certificate, error) {
 	f.seen = s
 	fresh, err := f.read()
 	if err != nil {
-		f.log.Error("the changed TLS certificate can't be used; the one before stays", "error", err)
+		f.log.Error("the changed TLS certificate can't be used; the one before stays", "event", "certificate.unusable", "error", err)
 		return f.current, nil
 	}
-	f.log.Info("TLS certificate read again", "fingerprint", fingerprint(fresh), "expires", fresh.Leaf.NotAfter)
+	f.log.Info("TLS certificate read again", "event", "certificate.reread", "fingerprint", fingerprint(fresh), "expires", fresh.Leaf.NotAfter)
 	f.current = fresh
 	return f.current, nil
 }

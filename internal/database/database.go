@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io/fs"
 	"sync"
+	"sync/atomic"
 
 	"github.com/pressly/goose/v3"
 
@@ -22,6 +23,8 @@ type DB struct {
 	writer *sql.DB // one connection
 	reader *sql.DB
 	reads  *query.Queries
+
+	observer atomic.Pointer[func(Committed)]
 
 	jobs    chan *job
 	closing chan struct{}

@@ -19,6 +19,8 @@ var (
 	ErrConflict = errors.New("conflicts with what the catalog holds")
 	// ErrFull: the disk has no room for the catalog.
 	ErrFull = errors.New("no space left for the catalog")
+	// ErrBusy: somebody else held the catalog's lock for too long.
+	ErrBusy = errors.New("the catalog is locked")
 )
 
 // Error is a fault of the database itself, with what to do about it.
@@ -26,12 +28,16 @@ type Error struct {
 	Message string
 	Advice  string
 	Err     error
+	Busy    bool // it is [ErrBusy]
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("%s: %v", e.Message, e.Err) }
 
 // Unwrap returns the engine's own error.
 func (e *Error) Unwrap() error { return e.Err }
+
+// Is implements what [errors.Is] asks for.
+func (e *Error) Is(target error) bool { return e.Busy && target == ErrBusy }
 
 // Hint says what an operator can do.
 func (e *Error) Hint() string { return e.Advice }

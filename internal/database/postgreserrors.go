@@ -75,7 +75,7 @@ func (postgresEngine) explain(err error) error {
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	case stateLockNotAvailable:
 		return &Error{
-			Message: "the catalog is locked by another program (waited 10 s)", Err: err,
+			Message: "the catalog is locked by another program (waited 10 s)", Err: err, Busy: true,
 			Advice: "see who holds it with `SELECT * FROM pg_stat_activity WHERE state <> 'idle'`",
 		}
 	case stateDataCorrupted, stateIndexCorrupted:

@@ -6,16 +6,20 @@ SELECT * FROM clients WHERE id = @id;
 -- name: ListClients :many
 SELECT * FROM clients WHERE id > @after ORDER BY id LIMIT CAST(@n AS BIGINT);
 
+-- name: ListRecipients :many
+-- Whom a producer may deliver to that delivers to all, in the order of ids, after the cursor.
+SELECT id FROM clients WHERE delivers_to = '' AND id > @after ORDER BY id LIMIT CAST(@n AS BIGINT);
+
 -- name: ListDeclaredClients :many
 SELECT * FROM clients WHERE declared <> '' ORDER BY id;
 
 -- name: InsertClient :exec
-INSERT INTO clients (id, name, retention, disabled, ftp, quota_bytes, quota_files, delivers_to, declared, created_at)
-VALUES (@id, @name, @retention, @disabled, @ftp, @quota_bytes, @quota_files, @delivers_to, @declared, @created_at);
+INSERT INTO clients (id, name, retention, disabled, ftp, quota_bytes, quota_files, delivers_to, notify, declared, created_at)
+VALUES (@id, @name, @retention, @disabled, @ftp, @quota_bytes, @quota_files, @delivers_to, @notify, @declared, @created_at);
 
 -- name: UpdateClient :exec
 UPDATE clients SET name = @name, retention = @retention, disabled = @disabled, ftp = @ftp,
-    quota_bytes = @quota_bytes, quota_files = @quota_files, delivers_to = @delivers_to, declared = @declared
+    quota_bytes = @quota_bytes, quota_files = @quota_files, delivers_to = @delivers_to, notify = @notify, declared = @declared
 WHERE id = @id;
 
 -- name: DeleteClient :exec
@@ -50,8 +54,10 @@ DELETE FROM client_networks WHERE client_id = @client_id;
 -- ## Keys
 
 -- name: InsertKey :exec
-INSERT INTO keys (id, client_id, kind, fingerprint, algorithm, label, material, added_at, expires_at, retires_at, revoked_at, revoked_reason, last_used_at)
-VALUES (@id, @client_id, @kind, @fingerprint, @algorithm, @label, @material, @added_at, @expires_at, 0, 0, '', 0);
+INSERT INTO keys (id, client_id, kind, fingerprint, algorithm, label, material, added_at, expires_at, max_age, retires_at,
+    revoked_at, revoked_reason, last_used_at, imported_by, imported_uid, imported_login, approved_by, approved_at, replaces, overlap)
+VALUES (@id, @client_id, @kind, @fingerprint, @algorithm, @label, @material, @added_at, @expires_at, @max_age, 0,
+    0, '', 0, @imported_by, @imported_uid, @imported_login, '', @approved_at, @replaces, @overlap);
 
 -- name: GetKey :one
 SELECT * FROM keys WHERE kind = @kind AND fingerprint = @fingerprint;
@@ -73,6 +79,36 @@ UPDATE keys SET retires_at = @retires_at WHERE id = @id;
 
 -- name: RevokeKey :exec
 UPDATE keys SET revoked_at = @revoked_at, revoked_reason = @revoked_reason WHERE id = @id;
+
+-- name: SetKeyMaxAge :exec
+UPDATE keys SET max_age = @max_age WHERE id = @id;
+
+-- name: SetKeyImporter :exec
+UPDATE keys SET imported_by = @imported_by, imported_uid = @imported_uid, imported_login = @imported_login WHERE id = @id;
+
+-- name: ApproveKey :exec
+UPDATE keys SET approved_by = @approved_by, approved_at = @approved_at, replaces = '', overlap = 0 WHERE id = @id;
+
+-- name: DeleteKey :exec
+DELETE FROM keys WHERE id = @id;
+
+-- name: ListPendingKeys :many
+SELECT * FROM keys WHERE approved_at = 0 ORDER BY client_id, added_at, id;
+
+-- name: GetKeyUpdate :one
+SELECT * FROM key_updates WHERE key_id = @key_id;
+
+-- name: ListKeyUpdates :many
+SELECT * FROM key_updates ORDER BY at, key_id;
+
+-- name: PutKeyUpdate :exec
+INSERT INTO key_updates (key_id, material, renews, changes, at, imported_by, imported_uid, imported_login)
+VALUES (@key_id, @material, @renews, @changes, @at, @imported_by, @imported_uid, @imported_login)
+ON CONFLICT (key_id) DO UPDATE SET material = excluded.material, renews = excluded.renews, changes = excluded.changes, at = excluded.at,
+    imported_by = excluded.imported_by, imported_uid = excluded.imported_uid, imported_login = excluded.imported_login;
+
+-- name: DeleteKeyUpdate :exec
+DELETE FROM key_updates WHERE key_id = @key_id;
 
 -- name: TouchKey :exec
 UPDATE keys SET last_used_at = @last_used_at WHERE id = @id;
@@ -103,9 +139,11 @@ UPDATE passwords SET last_used_at = @last_used_at WHERE client_id = @client_id;
 
 -- name: InsertEntry :exec
 INSERT INTO entries (id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at,
-    published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, replaces, coverage)
+    published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, hold_reason, replaces, coverage)
 VALUES (@id, @client_id, @parent_id, @name, @kind, @state, @size, @sha256, @plain_size, @blob, @sealed_to, @received_at,
-    @published_at, @modified_at, @expires_at, 0, 0, 0, @replaces, '');
+    @published_at, @modified_at, @expires_at, 0, 0,
+    CASE WHEN EXISTS (SELECT 1 FROM legal_holds WHERE legal_holds.client_id = @client_id) AND @kind <> 'folder' THEN 2 ELSE 0 END,
+    '', @replaces, '');
 
 -- name: GetEntry :one
 SELECT * FROM entries WHERE id = @id;
@@ -119,11 +157,12 @@ SELECT * FROM entries
 WHERE client_id = @client_id AND parent_id = @parent_id AND name > @after AND state IN ('published', 'collected')
 ORDER BY name LIMIT CAST(@n AS BIGINT);
 
--- name: ListKinds :many
-SELECT DISTINCT kind FROM entries WHERE parent_id = @parent_id AND parent_id <> '';
+-- name: CountSome :one
+-- How many entries a folder has, removed ones included, but no more than n.
+SELECT COUNT(*) FROM (SELECT id FROM entries WHERE parent_id = @parent_id AND parent_id <> '' LIMIT CAST(@n AS BIGINT)) AS few;
 
 -- name: ListSubfolders :many
-SELECT id FROM entries WHERE parent_id = @parent_id AND parent_id <> '' AND kind = 'folder';
+SELECT id FROM entries WHERE parent_id = @parent_id AND parent_id <> '' AND kind = 'folder' LIMIT CAST(@n AS BIGINT);
 
 -- name: ListReports :many
 -- Newest first, below the cursor (received_at, id).
@@ -205,7 +244,37 @@ DELETE FROM entries WHERE kind = 'folder' AND state = 'removed'
 UPDATE entries SET expires_at = @expires_at WHERE id = @id;
 
 -- name: SetLegalHold :exec
-UPDATE entries SET legal_hold = @legal_hold WHERE id = @id;
+UPDATE entries SET legal_hold = @legal_hold, hold_reason = @hold_reason WHERE id = @id;
+
+-- name: HoldClientEntries :execrows
+UPDATE entries SET legal_hold = legal_hold + 2 WHERE client_id = @client_id AND kind <> 'folder' AND legal_hold < 2;
+
+-- name: ReleaseClientEntries :execrows
+UPDATE entries SET legal_hold = legal_hold - 2 WHERE client_id = @client_id AND legal_hold >= 2;
+
+-- name: GetLegalHold :one
+SELECT * FROM legal_holds WHERE client_id = @client_id;
+
+-- name: ListLegalHolds :many
+SELECT * FROM legal_holds ORDER BY client_id;
+
+-- name: PutLegalHold :exec
+INSERT INTO legal_holds (client_id, reason, since, set_by) VALUES (@client_id, @reason, @since, @set_by)
+ON CONFLICT (client_id) DO UPDATE SET reason = excluded.reason, set_by = excluded.set_by;
+
+-- name: DeleteLegalHold :execrows
+DELETE FROM legal_holds WHERE client_id = @client_id;
+
+-- name: ListOnHold :many
+-- In the order of clients and arrival, after the cursor (client_id, received_at, id).
+SELECT * FROM entries WHERE legal_hold > 0
+  AND (client_id > @client_after OR (client_id = @client_after AND (received_at > @received_after OR (received_at = @received_after AND id > @id_after))))
+ORDER BY client_id, received_at, id LIMIT CAST(@n AS BIGINT);
+
+-- name: CountOnHold :one
+-- How many are on hold, and of these past their time.
+SELECT COUNT(*) AS files, CAST(COALESCE(SUM(CASE WHEN expires_at > 0 AND expires_at <= @now THEN 1 ELSE 0 END), 0) AS BIGINT) AS due
+FROM entries WHERE legal_hold > 0;
 
 -- name: CountLegalHolds :one
 SELECT COUNT(*) FROM entries WHERE client_id = @client_id AND legal_hold <> 0;
@@ -248,6 +317,13 @@ VALUES (@id, @entry_id, @client_id, @name, @sha256, @protocol, @address, @finger
 
 -- name: ListReceipts :many
 SELECT * FROM receipts WHERE entry_id = @entry_id ORDER BY ended_at, id;
+
+-- name: ListReceiptsBetween :many
+SELECT * FROM receipts
+WHERE client_id = @client_id AND ended_at >= @since AND ended_at < @before
+  AND (ended_at > @after_at OR (ended_at = @after_at AND id > @after_id))
+ORDER BY ended_at, id
+LIMIT CAST(@n AS BIGINT);
 
 -- name: SetReceiptDigests :exec
 UPDATE receipts SET sha256 = @sha256 WHERE entry_id = @entry_id AND sha256 = '';
@@ -331,6 +407,38 @@ SELECT * FROM audit WHERE client_id = @client_id AND subject = @subject
   AND event IN ('data.unreachable', 'data.reached')
 ORDER BY seq DESC LIMIT 1;
 
+-- name: ListAttempts :many
+-- The newest first, before the cursor.
+SELECT * FROM audit WHERE seq < @before
+  AND event IN ('login.allowed', 'login.refused', 'session.ended', 'data.unreachable', 'data.refused')
+ORDER BY seq DESC LIMIT CAST(@n AS BIGINT);
+
+-- name: ListAttemptsAfter :many
+SELECT * FROM audit WHERE seq > @after
+  AND event IN ('login.allowed', 'login.refused', 'session.ended', 'data.unreachable', 'data.refused')
+ORDER BY seq LIMIT CAST(@n AS BIGINT);
+
+-- name: ListRefusals :many
+-- Of one client, the newest first, before the cursor.
+SELECT * FROM audit WHERE seq < @before AND client_id = @client_id AND event = 'login.refused'
+ORDER BY seq DESC LIMIT CAST(@n AS BIGINT);
+
+-- name: CountStranger :exec
+INSERT INTO strangers (protocol, address, reason, user_name, detail, first_at, last_at, times)
+VALUES (@protocol, @address, @reason, @user_name, @detail, @first_at, @last_at, @times)
+ON CONFLICT (protocol, address, reason) DO UPDATE SET
+  user_name = excluded.user_name, detail = excluded.detail, last_at = excluded.last_at, times = strangers.times + excluded.times;
+
+-- name: ListStrangers :many
+SELECT * FROM strangers WHERE last_at >= @since ORDER BY last_at, protocol, address, reason;
+
+-- name: ForgetOldStrangers :exec
+DELETE FROM strangers WHERE last_at < @before;
+
+-- name: NewestStrangers :many
+-- When the newest ones were last there, the newest first: what is older than the last of them may go.
+SELECT last_at FROM strangers ORDER BY last_at DESC LIMIT CAST(@n AS BIGINT);
+
 -- ## Checks and copies of the whole
 
 -- name: ListFilesFrom :many
@@ -393,11 +501,236 @@ UPDATE producers SET revoked_at = @revoked_at WHERE name = @name;
 UPDATE producers SET last_used_at = @last_used_at WHERE name = @name;
 
 -- name: InsertIdempotencyKey :execrows
-INSERT INTO idempotency_keys (producer, key, content, at) VALUES (@producer, @key, @content, @at)
+INSERT INTO idempotency_keys (producer, key, content, at, status, answer) VALUES (@producer, @key, @content, @at, 0, '')
 ON CONFLICT (producer, key) DO NOTHING;
+
+-- name: AnswerIdempotencyKey :exec
+UPDATE idempotency_keys SET status = @status, answer = @answer WHERE producer = @producer AND key = @key AND status = 0;
 
 -- name: GetIdempotencyKey :one
 SELECT * FROM idempotency_keys WHERE producer = @producer AND key = @key;
 
 -- name: ForgetIdempotencyKeys :exec
 DELETE FROM idempotency_keys WHERE at < @before;
+
+-- ## Notifications
+
+-- name: HasNotify :one
+SELECT id FROM clients WHERE id = @id AND notify <> '';
+
+-- name: ListNotified :many
+SELECT id, name, notify FROM clients WHERE notify <> '' AND id > @after ORDER BY id LIMIT CAST(@n AS BIGINT);
+
+-- name: InsertOutbox :exec
+INSERT INTO outbox (id, at, kind, client_id, subject, detail) VALUES (@id, @at, @kind, @client_id, @subject, @detail);
+
+-- name: ListOutbox :many
+SELECT * FROM outbox ORDER BY at, id LIMIT CAST(@n AS BIGINT);
+
+-- name: DeleteOutbox :exec
+DELETE FROM outbox WHERE id = @id;
+
+-- name: DeleteClientOutbox :exec
+DELETE FROM outbox WHERE client_id = @client_id;
+
+-- name: InsertTold :execrows
+INSERT INTO told (key, at) VALUES (@key, @at) ON CONFLICT DO NOTHING;
+
+-- name: GetTold :one
+SELECT at FROM told WHERE key = @key;
+
+-- name: ForgetTold :exec
+DELETE FROM told WHERE at < @before;
+
+-- name: InsertMessage :exec
+INSERT INTO messages (id, client_id, channel, target, kind, content, state, created_at, since, next_at, claimed, claims, tries, last_error, answer, settled_at)
+VALUES (@id, @client_id, @channel, @target, @kind, @content, 'pending', @created_at, @next_at, @next_at, 0, 0, 0, '', '', 0);
+
+-- name: FindOpenMessage :one
+-- One that nobody has begun to send, and that is due no later than due.
+SELECT * FROM messages
+WHERE channel = @channel AND target = @target AND client_id = @client_id AND kind = @kind
+  AND state = 'pending' AND claims = 0 AND next_at > @now AND next_at <= @due
+ORDER BY next_at, id LIMIT 1;
+
+-- name: SetMessageContent :exec
+UPDATE messages SET content = @content WHERE id = @id;
+
+-- name: ListDueTargets :many
+SELECT channel, target, CAST(MIN(next_at) AS BIGINT) AS due FROM messages
+WHERE state = 'pending' AND next_at <= @now
+GROUP BY channel, target ORDER BY due LIMIT CAST(@n AS BIGINT);
+
+-- name: ListDueMessages :many
+SELECT * FROM messages
+WHERE channel = @channel AND target = @target AND state = 'pending' AND next_at <= @now
+ORDER BY tries, next_at, id LIMIT CAST(@n AS BIGINT);
+
+-- name: ClaimMessage :execrows
+UPDATE messages SET claimed = 1, claims = claims + 1, next_at = @until
+WHERE id = @id AND state = 'pending' AND claims = @claims AND next_at <= @now;
+
+-- name: SettleMessage :execrows
+UPDATE messages SET state = @state, claimed = 0, next_at = @next_at, tries = @tries, last_error = @last_error, answer = @answer, settled_at = @settled_at
+WHERE id = @id AND state = 'pending' AND claims = @claims;
+
+-- name: PostponeMessages :exec
+UPDATE messages SET next_at = @next_at WHERE channel = @channel AND target = @target AND state = 'pending' AND next_at <= @now;
+
+-- name: GetMessage :one
+SELECT * FROM messages WHERE id = @id;
+
+-- name: ListMessages :many
+-- Newest first, below the cursor (created_at, id).
+SELECT * FROM messages
+WHERE (CAST(@state AS TEXT) = '' OR state = @state) AND (CAST(@client_id AS TEXT) = '' OR client_id = @client_id)
+  AND (created_at < @created_before OR (created_at = @created_before AND id < @id_before))
+ORDER BY created_at DESC, id DESC LIMIT CAST(@n AS BIGINT);
+
+-- name: RetryMessage :execrows
+UPDATE messages SET state = 'pending', since = @now, next_at = @now, tries = 0, settled_at = 0
+WHERE id = @id AND state = 'dead';
+
+-- name: RetryDeadMessages :execrows
+UPDATE messages SET state = 'pending', since = @now, next_at = @now, tries = 0, settled_at = 0 WHERE state = 'dead';
+
+-- name: HurryMessage :execrows
+UPDATE messages SET next_at = @now WHERE id = @id AND state = 'pending' AND next_at > @now AND claimed = 0;
+
+-- name: CountMessages :one
+SELECT COUNT(*) AS n, CAST(COALESCE(MIN(created_at), 0) AS BIGINT) AS oldest FROM messages WHERE state = @state;
+
+-- name: CountLateMessages :one
+SELECT COUNT(*) AS n, CAST(COALESCE(MIN(created_at), 0) AS BIGINT) AS oldest FROM messages
+WHERE state = 'pending' AND (claims > 0 OR next_at <= @now);
+
+-- name: CountSettledSince :one
+SELECT COUNT(*) FROM messages WHERE state = @state AND settled_at >= @since;
+
+-- name: ForgetMessages :exec
+DELETE FROM messages WHERE state = @state AND settled_at < @before;
+
+-- name: DeleteClientMessages :exec
+DELETE FROM messages WHERE client_id = @client_id;
+
+-- name: ListUncollected :many
+-- What was never fetched and is purged soon, by client.
+SELECT client_id, COUNT(*) AS reports, CAST(SUM(size) AS BIGINT) AS bytes, CAST(MIN(expires_at) AS BIGINT) AS earliest FROM entries
+WHERE kind = 'report' AND state = 'published' AND legal_hold = 0 AND expires_at > @after AND expires_at <= @before
+GROUP BY client_id ORDER BY client_id;
+
+-- ## Figures, for monitoring
+
+-- name: CountStates :many
+SELECT state, kind, COUNT(*) AS n FROM entries WHERE kind <> 'folder' GROUP BY state, kind ORDER BY state, kind;
+
+-- name: TotalUsage :one
+SELECT CAST(COALESCE(SUM(files), 0) AS BIGINT) AS files, CAST(COALESCE(SUM(bytes), 0) AS BIGINT) AS bytes FROM client_usage;
+
+-- name: CountUncollectedDue :one
+SELECT COUNT(*) FROM entries WHERE expires_at > 0 AND legal_hold = 0 AND expires_at <= @at AND kind = 'report' AND state = 'published';
+
+-- name: CountBans :one
+SELECT COUNT(*) FROM bans WHERE until_at > @now;
+
+-- name: OutboxFigures :one
+SELECT COUNT(*) AS n, CAST(COALESCE(MIN(at), 0) AS BIGINT) AS oldest FROM outbox;
+
+-- ## The operators' overview
+
+-- name: CountReceived :one
+-- The reports that came in since a time, and how many of them have been sealed for their client by now.
+SELECT COUNT(*) AS received, CAST(COALESCE(SUM(CASE WHEN published_at > 0 THEN 1 ELSE 0 END), 0) AS BIGINT) AS sealed FROM entries
+WHERE received_at >= @since AND kind = 'report' AND (CAST(@client_id AS TEXT) = '' OR client_id = @client_id);
+
+-- name: CountPublished :one
+SELECT COUNT(*) FROM entries WHERE published_at > 0 AND published_at >= @since AND kind = 'report';
+
+-- name: CountClientPublished :one
+SELECT COUNT(*) FROM entries WHERE client_id = @client_id AND published_at > 0 AND published_at >= @since AND kind = 'report';
+
+-- name: CountCollected :one
+SELECT COUNT(*) FROM entries WHERE collected_at > 0 AND collected_at >= @since AND kind = 'report';
+
+-- name: CountClientCollected :one
+SELECT COUNT(*) FROM entries WHERE client_id = @client_id AND collected_at > 0 AND collected_at >= @since AND kind = 'report';
+
+-- name: ListArrivals :many
+-- The newest first.
+SELECT client_id, name, received_at FROM entries WHERE received_at >= @since AND kind = 'report'
+ORDER BY received_at DESC LIMIT CAST(@n AS BIGINT);
+
+-- name: ListClientArrivals :many
+-- The newest first.
+SELECT name, received_at FROM entries WHERE client_id = @client_id AND received_at >= @since AND kind = 'report'
+ORDER BY received_at DESC LIMIT CAST(@n AS BIGINT);
+
+-- name: SumPublished :one
+SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM entries WHERE published_at > 0 AND published_at >= @since;
+
+-- name: SumDue :one
+SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM entries WHERE expires_at > 0 AND legal_hold = 0 AND expires_at <= @by;
+
+-- name: SummarizeHeld :many
+SELECT client_id, COUNT(*) AS reports, CAST(MIN(received_at) AS BIGINT) AS oldest FROM entries
+WHERE state = 'held' GROUP BY client_id;
+
+-- name: SummarizeUncollected :many
+-- By client: how many, since when, and of those that are purged by a time and have more than half of their time behind
+-- them, how many and when the first goes.
+SELECT client_id, COUNT(*) AS reports, CAST(MIN(published_at) AS BIGINT) AS oldest,
+    CAST(SUM(CASE WHEN legal_hold = 0 AND expires_at > 0 AND expires_at <= @by AND 2 * (expires_at - @now) < expires_at - published_at THEN 1 ELSE 0 END) AS BIGINT) AS purging,
+    CAST(COALESCE(MIN(CASE WHEN legal_hold = 0 AND expires_at > 0 AND expires_at <= @by AND 2 * (expires_at - @now) < expires_at - published_at THEN expires_at END), 0) AS BIGINT) AS purged_at
+FROM entries WHERE state = 'published' AND kind = 'report' GROUP BY client_id;
+
+-- name: ListDelays :many
+-- How long a client took to collect, the newest first.
+SELECT CAST(collected_at - published_at AS BIGINT) FROM entries WHERE client_id = @client_id AND collected_at > 0 AND kind = 'report'
+ORDER BY collected_at DESC LIMIT CAST(@n AS BIGINT);
+
+-- name: ListEndingKeys :many
+-- Keys that end by a time, of clients that have no other key of the kind for longer. What was retired before is left out.
+SELECT ending.id, ending.client_id, ending.kind, ending.fingerprint, ending.added_at, ending.expires_at, ending.max_age, ending.retires_at FROM (
+    SELECT a.id, a.client_id, a.kind, a.fingerprint, a.added_at, a.expires_at, a.max_age, a.retires_at FROM keys AS a
+    WHERE a.expires_at > 0 AND a.revoked_at = 0 AND a.expires_at <= @by
+    UNION SELECT b.id, b.client_id, b.kind, b.fingerprint, b.added_at, b.expires_at, b.max_age, b.retires_at FROM keys AS b
+    WHERE b.max_age > 0 AND b.revoked_at = 0 AND b.added_at + b.max_age <= @by
+    UNION SELECT c.id, c.client_id, c.kind, c.fingerprint, c.added_at, c.expires_at, c.max_age, c.retires_at FROM keys AS c
+    WHERE c.retires_at > 0 AND c.revoked_at = 0 AND c.retires_at <= @by AND c.retires_at > @now) AS ending
+WHERE (ending.retires_at = 0 OR ending.retires_at > @now)
+  AND NOT EXISTS (SELECT 1 FROM keys AS other WHERE other.client_id = ending.client_id AND other.kind = ending.kind AND other.revoked_at = 0
+    AND other.approved_at > 0 AND (other.expires_at = 0 OR other.expires_at > @by) AND (other.max_age = 0 OR other.added_at + other.max_age > @by)
+    AND (other.retires_at = 0 OR other.retires_at > @by))
+LIMIT CAST(@n AS BIGINT);
+
+-- name: ListEndingPasswords :many
+SELECT client_id, expires_at FROM passwords WHERE expires_at > 0 AND expires_at <= @by ORDER BY expires_at, client_id LIMIT CAST(@n AS BIGINT);
+
+-- name: ListEndingProducers :many
+SELECT name, expires_at FROM producers WHERE expires_at > 0 AND expires_at <= @by AND revoked_at = 0 ORDER BY expires_at, name LIMIT CAST(@n AS BIGINT);
+
+-- name: ListRefusedSince :many
+-- The newest first.
+SELECT at, client_id, detail FROM audit WHERE event = 'login.refused' AND at >= @since ORDER BY at DESC LIMIT CAST(@n AS BIGINT);
+
+-- name: ListUnapprovedKeys :many
+SELECT id, client_id, kind, fingerprint, added_at FROM keys WHERE approved_at = 0 ORDER BY added_at, id LIMIT CAST(@n AS BIGINT);
+
+-- name: ListUnapprovedUpdates :many
+SELECT keys.id, keys.client_id, keys.kind, keys.fingerprint, key_updates.at FROM key_updates JOIN keys ON keys.id = key_updates.key_id
+ORDER BY key_updates.at, keys.id LIMIT CAST(@n AS BIGINT);
+
+-- name: CountClientMessages :one
+SELECT COUNT(*) AS n, CAST(COALESCE(MIN(created_at), 0) AS BIGINT) AS oldest FROM messages WHERE client_id = @client_id AND state = @state;
+
+-- name: LastKeyUse :one
+SELECT CAST(COALESCE(MAX(last_used_at), 0) AS BIGINT) FROM keys WHERE client_id = @client_id;
+
+-- name: ListYoungClients :many
+SELECT id, created_at FROM clients WHERE created_at > @since ORDER BY id;
+
+-- name: ListDisabledClients :many
+SELECT id FROM clients WHERE disabled <> 0 ORDER BY id;
+
+-- name: GetAudit :one
+SELECT * FROM audit WHERE seq = @seq;

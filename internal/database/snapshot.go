@@ -11,16 +11,11 @@ import (
 
 // Snapshot writes a copy of the whole catalog, as it is at one moment, into the
 // folder dir, which must hold none yet; [InFolder] opens it. It is on disk when
-// Snapshot returns. Reads and writes go on meanwhile.
-//
-// Only the embedded catalog can be copied like this: a server's has tools of its
-// own, and the error says so.
+// Snapshot returns. Reads and writes go on meanwhile. The copy of a server's catalog
+// is an embedded one, too, and [MoveTo] is the way back.
 func (db *DB) Snapshot(ctx context.Context, dir string) error {
 	if _, embedded := db.engine.(sqliteEngine); !embedded {
-		return &Error{
-			Message: "a catalog on a PostgreSQL server is not copied by sealdrop", Err: errors.New("the server has its own way"),
-			Advice: "copy it with pg_dump or pg_basebackup first, and then the data folder with a tool such as rsync",
-		}
+		return db.snapshotServer(ctx, dir)
 	}
 	const op = "copying the catalog"
 	source, err := db.file(ctx)

@@ -9,17 +9,20 @@ import (
 	"testing"
 
 	"github.com/sealdrop/sealdrop/internal/database"
+	"github.com/sealdrop/sealdrop/internal/database/databasetest"
 	"github.com/sealdrop/sealdrop/internal/database/query"
 )
 
 // TestSnapshot: a copy is of one moment, is private, and holds up nobody.
 func TestSnapshot(t *testing.T) {
 	t.Parallel()
-	db, err := database.Open(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
+	databasetest.Each(t, func(t *testing.T, e databasetest.Engine) {
+		db, _ := e.Open(t, t.TempDir())
+		testSnapshot(t, db)
+	})
+}
+
+func testSnapshot(t *testing.T, db *database.DB) {
 	set := func(n int64) error {
 		return db.Write(t.Context(), func(tx *database.Tx) error {
 			// Two rows that always agree.

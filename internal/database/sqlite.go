@@ -133,7 +133,7 @@ func (sqliteEngine) explain(err error) error {
 	switch engine.Code() & 0xff {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		return &Error{
-			Message: "the catalog is locked by another program (waited 10 s)", Err: err,
+			Message: "the catalog is locked by another program (waited 10 s)", Err: err, Busy: true,
 			Advice: "find the program with `fuser catalog.db`; a backup tool or a stopped process may hold it",
 		}
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:

@@ -23,3 +23,12 @@ func Time(micros int64) time.Time {
 // login: clients, their networks and keys. A running gateway that sees it move
 // looks at its sessions and its address table again.
 const AccessMark = "access"
+
+// Names of the marks by which one command tells another what was done.
+const (
+	BackupMark      = "backup.last"        // when the last backup was complete
+	BackupAuditMark = "backup.audit_seq"   // the number of its audit record
+	VerifiedMark    = "audit.verified_seq" // up to which record the audit was verified
+	VerifiedAtMark  = "audit.verified_at"  // and when
+	BrokenMark      = "audit.broken_seq"   // the first record that did not fit then, 0 if all did
+)

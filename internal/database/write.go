@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"runtime/debug"
+	"time"
 
 	"github.com/sealdrop/sealdrop/internal/database/query"
 )
@@ -24,6 +25,23 @@ type Tx struct {
 // with. It is not the caller's: a commit is never tied to a client that may
 // hang up in the middle of it.
 func (tx *Tx) Context() context.Context { return tx.ctx }
+
+// Committed is what became of a transaction.
+type Committed struct {
+	Writes int // that shared it
+	Err    error
+	Took   time.Duration // from its beginning until it was durable
+}
+
+// Observe has fn told of every transaction from now on. It is called by the
+// goroutine that writes, and must not block.
+func (db *DB) Observe(fn func(Committed)) { db.observer.Store(&fn) }
+
+func (db *DB) observe(writes int, err error, took time.Duration) {
+	if fn := db.observer.Load(); fn != nil {
+		(*fn)(Committed{Writes: writes, Err: db.engine.explain(err), Took: took})
+	}
+}
 
 type job struct {
 	ctx  context.Context
@@ -65,7 +83,9 @@ func (db *DB) commitLoop() {
 // commit runs first, and whatever has arrived meanwhile, in one transaction.
 func (db *DB) commit(first *job) {
 	batch := []*job{first}
+	started := time.Now()
 	finish := func(err error) {
+		db.observe(len(batch), err, time.Since(started))
 		for _, j := range batch {
 			if err != nil && j.err == nil {
 				j.err = err

@@ -84,13 +84,15 @@ func normal(text string, s *scene) string {
 	text = strings.NewReplacer(s.home+"/", "", s.g.dir, "DIR").Replace(text)
 	for _, r := range []struct{ pattern, with string }{
 		{s.id + `\b`, "acme"},
-		{`127\.1\.\d+\.\d+`, "203.0.113.7"},
+		{`127\.[12]\.\d+\.\d+`, "203.0.113.7"},
 		{`SHA256:[A-Za-z0-9+/]{43}`, "SHA256:…"},
 		{`\b[0-9A-F]{40}\b`, "FINGERPRINT"},
 		{`\b[0-9a-f]{64}\b`, "DIGEST"},
 		{`127\.0\.0\.1:\d+`, "LISTENER"},
 		{`port \d+`, "port PORT"},
 		{`\d+ were stored`, "SIZE were stored"},
+		{`operator:[\w-]+`, "OPERATOR"},
+		{`key approve \S+\x60`, "key approve KEY`"},
 		{`\b\d{1,2} [A-Z][a-z]{2} \d{4}( \d\d:\d\d UTC)?`, "DATE"},
 		{`\b\d\d:\d\d UTC on \d+ [A-Z][a-z]{2}`, "TIME"},
 		{`\b\d{4}-\d\d-\d\d( \d\d:\d\d( UTC)?)?`, "DATE"},

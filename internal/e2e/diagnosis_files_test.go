@@ -96,23 +96,23 @@ func keyFaults() []fault {
 // fileFaults are those of reports and uploads.
 func fileFaults() []fault {
 	return append(storedFaults(), []fault{
-		{name: "report for a client without a PGP key", reason: "no usable PGP key: none was imported", plain: true, look: held, provoke: (*scene).deliver},
+		{name: "report for a client without a PGP key", reason: "no usable PGP key: none was imported", look: held, provoke: (*scene).deliver},
 		{
-			name: "report for a client whose PGP key was retired", reason: "retired", plain: true, look: held,
+			name: "report for a client whose PGP key was retired", reason: "retired", look: held,
 			provoke: func(s *scene) string {
 				s.withPGP().g.sealdrop("key", "retire", s.fingerprint())
 				return s.deliver()
 			},
 		},
 		{
-			name: "upload over the client's quota", plain: true, sees: "Failure", reason: "an upload was refused",
+			name: "upload over the client's quota", sees: "Failure", reason: "an upload was refused",
 			provoke: func(s *scene) string {
 				s.withPGP().withKey().g.sealdrop("client", "set", s.id, "--quota", "40KiB")
 				big := s.write("big.bin", make([]byte, 100<<10))
 				return s.attempt("sftp", append(s.sshOptions("-o", "Port="+s.g.port, "-b", s.write("batch", []byte("put "+big+"\n"))), s.id+"@127.0.0.1")...)
 			},
 			look: func(s *scene) told {
-				return s.inLogAs(`msg="(an upload was refused)" client=`+s.id+` .*`, "error")
+				return s.inLogAs(`msg="(an upload was refused)" event=upload.refused client=`+s.id+` .*`, "error")
 			},
 		},
 		atCommand("report over the client's quota", "this does not fit in", func(s *scene) string {
@@ -159,11 +159,12 @@ func held(s *scene) told {
 	var list []struct {
 		Client string
 		Reason string `json:"held_because"`
+		Remedy string
 	}
 	if err := json.Unmarshal(s.g.sealdrop("report", "list", "--held", "--client", s.id, "-o", "json"), &list); err != nil || len(list) != 1 {
 		s.t.Fatalf("%d reports are held: %v", len(list), err)
 	}
-	return told{place: "`report list --held`", reason: list[0].Reason, what: list[0].Reason}
+	return told{place: "`report list --held`", reason: list[0].Reason, what: list[0].Reason, remedy: list[0].Remedy}
 }
 
 // storedFaults are those of what is stored.

@@ -215,7 +215,7 @@ func ftpConnectionFaults() []fault {
 			provoke: func(s *scene) string { return s.curlPlain(s.id, rightPassword, "--ssl-reqd") },
 		},
 		{
-			name: "FTP in the clear on the port for implicit TLS", reason: "tls-failed",
+			name: "FTP in the clear on the port for implicit TLS", reason: "wrong-protocol",
 			provoke: func(s *scene) string {
 				conn := s.dial(s.g.listens("ftps", ""))
 				_, _ = io.WriteString(conn, "USER "+s.id+"\r\n")
@@ -224,13 +224,26 @@ func ftpConnectionFaults() []fault {
 			},
 		},
 		{
+			name: "the same, by a program that waits for a greeting", sees: "", reason: "wrong-protocol",
+			provoke: func(s *scene) string {
+				return s.attempt("curl", "--silent", "--show-error", "--max-time", "2", "--interface", s.from.String(), "ftp://127.0.0.1:"+s.g.listens("ftps", "")+"/")
+			},
+		},
+		{
+			name: "right password from a new address (over TLS, access.learn)", at: strict, sees: "Access denied: 530", reason: "client allow", look: suggested,
+			provoke: func(s *scene) string {
+				s.withPassword("tls").leave("127.9.9.9")
+				return s.curl(s.id, rightPassword)
+			},
+		},
+		{
 			name: "FTP connection closed before the login", reason: "closed-before-login",
 			provoke: func(s *scene) string { _ = s.control().Close(); return "" },
 		},
 		{
-			name: "data connection that does not resume the TLS session", at: strict, sees: "522 The data connection must resume", reason: "did not resume",
+			name: "data connection that does not resume the TLS session", at: strict, sees: "522 The data connection must resume", reason: "data-not-resumed",
 			look: func(s *scene) told {
-				return s.inLogAs(`msg="a data connection was refused" .*client=`+s.id+` .*(did not resume).*`, "error")
+				return s.inLogAs(`msg="data connection refused" .*reason=(\S+) .*client=`+s.id+` .*`, "what")
 			},
 			provoke: func(s *scene) string {
 				return s.withPassword("tls").attempt("/usr/bin/python3", "-c", `

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 
 	"golang.org/x/crypto/ssh"
@@ -115,6 +116,23 @@ func sshFaults() []fault {
 			provoke: func(s *scene) string { s.withKey(); s.leave("127.9.9.9"); return s.ssh() },
 		},
 		{
+			name: "the same, while the gateway learns (access.learn)", at: strict, sees: "Your key is right, but your address", reason: "address-not-allowed",
+			provoke: func(s *scene) string { s.withKey(); s.leave("127.9.9.9"); return s.ssh() },
+		},
+		{
+			name: "the address that was learned", at: strict, sees: "Your key is right, but your address", reason: "client allow", look: suggested,
+			provoke: func(s *scene) string { s.withKey(); s.leave("127.9.9.9"); return s.ssh() },
+		},
+		{
+			name: "a connection from an address that is on no client's list, and who it was is not known", reason: "address-not-allowed", look: attempted,
+			provoke: func(s *scene) string {
+				from := s.from.As4()
+				from[1] = 2 // which nobody has
+				s.from = netip.AddrFrom4(from)
+				return s.untilClosed(s.dial(s.g.port))
+			},
+		},
+		{
 			name: "sFTP from an address of another client's", sees: "Your key is right, but your address", reason: "address-not-allowed",
 			provoke: func(s *scene) string {
 				s.withKey()
@@ -185,10 +203,22 @@ func sshFaults() []fault {
 			},
 		},
 		{
-			name: "another protocol on the port for sFTP", reason: "closed-before-login",
+			name: "HTTP on the port for sFTP", sees: "HTTP/0.9", reason: "wrong-protocol",
+			provoke: func(s *scene) string {
+				return s.attempt("curl", "--silent", "--show-error", "--interface", s.from.String(), "http://127.0.0.1:"+s.g.port+"/")
+			},
+		},
+		{
+			name: "TLS (FTPS, https) on the port for sFTP", sees: "wrong version number", reason: "wrong-protocol",
+			provoke: func(s *scene) string {
+				return s.attempt("curl", "--silent", "--show-error", "--insecure", "--interface", s.from.String(), "https://127.0.0.1:"+s.g.port+"/")
+			},
+		},
+		{
+			name: "FTP on the port for sFTP", reason: "wrong-protocol",
 			provoke: func(s *scene) string {
 				conn := s.dial(s.g.port)
-				_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: gateway\r\n\r\n")
+				_, _ = io.WriteString(conn, "USER "+s.id+"\r\n")
 				_, _ = io.Copy(io.Discard, conn)
 				return ""
 			},
@@ -203,7 +233,7 @@ func sshFaults() []fault {
 					s.ssh()
 				}
 				s.key = right
-				mustLog(s.t, s.g, `msg="locked out after failed logins" address=`+s.from.String()+" ")
+				mustLog(s.t, s.g, `msg="locked out after failed logins" event=address.banned address=`+s.from.String()+" ")
 				return s.ssh()
 			},
 		},
@@ -236,6 +266,16 @@ func sshKeyFaults() []fault {
 		{
 			name: "SSH key that was revoked", sees: denied, reason: "key-revoked",
 			provoke: func(s *scene) string { s.withKey().g.sealdrop("key", "revoke", s.fingerprint()); return s.ssh() },
+		},
+		{
+			name: "SSH key that nobody else has approved yet (keys.approval)", sees: denied, reason: "key-pending",
+			provoke: func(s *scene) string {
+				s.key = s.newKey("key", "ed25519")
+				cmd := s.g.command("key", "import", "--client", s.id, s.key+".pub")
+				cmd.Env = append(os.Environ(), "SEALDROP_KEYS_APPROVAL=two-person")
+				must(s.t, cmd)
+				return s.ssh()
+			},
 		},
 		{
 			name: "SSH key revoked during a session", sees: "Connection to 127.0.0.1 closed", reason: "key-revoked", look: ended,
@@ -280,6 +320,31 @@ func (s *scene) fingerprint() string {
 		s.t.Fatalf("%d keys: %v", len(list), err)
 	}
 	return list[0].Fingerprint
+}
+
+// suggested is what `client allow --suggested` has.
+func suggested(s *scene) told {
+	s.t.Helper()
+	var list []struct{ Address, Key, Command string }
+	if err := json.Unmarshal(s.g.sealdrop("client", "allow", s.id, "--suggested", "-o", "json"), &list); err != nil || len(list) != 1 {
+		s.t.Fatalf("%d addresses were learned: %v", len(list), err)
+	}
+	by := "key " + list[0].Key
+	if list[0].Key == "password" {
+		by = list[0].Key
+	}
+	return told{place: "`client allow --suggested`", reason: list[0].Command, what: list[0].Address + " proved its " + by, remedy: "`" + list[0].Command + "`"}
+}
+
+// attempted is what `attempts` has of an address.
+func attempted(s *scene) told {
+	s.t.Helper()
+	var list []struct{ Reason, What, Remedy string }
+	eventually(s.t, "the attempt is counted", func() bool {
+		out := s.g.sealdrop("attempts", "--address", s.from.String(), "-o", "json")
+		return json.Unmarshal(out, &list) == nil && len(list) == 1
+	})
+	return told{place: "`attempts`", reason: list[0].Reason, what: list[0].What, remedy: list[0].Remedy}
 }
 
 // leave lets the client in from another address instead of its own.

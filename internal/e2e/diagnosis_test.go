@@ -50,7 +50,7 @@ type where int
 
 const (
 	tolerant where = iota // plain FTP is possible; one session per client, a ban after four failures
-	strict                // TLS required, and its sessions resumed; a login in six seconds
+	strict                // TLS required, and its sessions resumed; a login in six seconds; access.learn
 )
 
 // diagnosed is a fault with what became of it.
@@ -134,7 +134,7 @@ func strictGateway(t *testing.T) *place {
 	certificate, key := selfSigned(t)
 	free := freePorts("127.0.0.1")
 	return startPlace(t, certificate,
-		"SEALDROP_SFTP_LISTEN="+free, "SEALDROP_SFTP_LIMITS_LOGIN_TIMEOUT=6s",
+		"SEALDROP_SFTP_LISTEN="+free, "SEALDROP_SFTP_LIMITS_LOGIN_TIMEOUT=6s", "SEALDROP_ACCESS_LEARN=true",
 		"SEALDROP_FTP_LISTEN="+free, "SEALDROP_FTP_PASSIVE_PORTS=any", "SEALDROP_FTP_LIMITS_LOGIN_TIMEOUT=6s",
 		"SEALDROP_FTP_TLS_REQUIRE_SESSION_REUSE=true", "SEALDROP_FTP_TLS_CERTIFICATE="+certificate, "SEALDROP_FTP_TLS_KEY="+key)
 }
@@ -233,13 +233,13 @@ func (s *scene) dial(port string) net.Conn {
 // loggedIn waits until the client is.
 func (s *scene) loggedIn() {
 	s.t.Helper()
-	mustLog(s.t, s.g, "msg=login client="+s.id+" ")
+	mustLog(s.t, s.g, "msg=login event=login.allowed client="+s.id+" ")
 }
 
 // refusalInLog finds the last refusal of the client's address.
 func refusalInLog(s *scene) told {
 	s.t.Helper()
-	return s.inLog(`msg="login refused" reason=(\S+) .*address=` + regexp.QuoteMeta(s.from.String()) + ` .*`)
+	return s.inLog(`msg="login refused" event=login.refused reason=(\S+) .*address=` + regexp.QuoteMeta(s.from.String()) + ` .*`)
 }
 
 // inLog finds the last line that matches; its group is the reason. What a client
@@ -384,5 +384,5 @@ func (p *place) notIn(records []record, all []*diagnosed) (missing []*diagnosed)
 // ended finds the end of the client's session.
 func ended(s *scene) told {
 	s.t.Helper()
-	return s.inLogAs(`msg="session ended" client=`+s.id+` .*reason=(\S+) .*`, "what")
+	return s.inLogAs(`msg="session ended" event=session.ended client=`+s.id+` .*reason=(\S+) .*`, "what")
 }

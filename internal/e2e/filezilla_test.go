@@ -201,7 +201,7 @@ func (w *window) logsIn() bool {
 	if err := w.process.Start(); err != nil {
 		w.c.g.t.Fatal(err)
 	}
-	login := fmt.Sprintf("msg=login client=%s address=%s ", w.c.id, w.c.at.host)
+	login := fmt.Sprintf("msg=login event=login.allowed client=%s address=%s ", w.c.id, w.c.at.host)
 	for deadline := time.Now().Add(45 * time.Second); time.Now().Before(deadline); time.Sleep(300 * time.Millisecond) {
 		if strings.Contains(w.c.g.log.String(), login) {
 			return true

@@ -87,7 +87,7 @@ func startWith(t *testing.T, settings ...string) *gateway {
 // and returns the port.
 func (g *gateway) listens(protocol, host string) string {
 	g.t.Helper()
-	listening := regexp.MustCompile(`msg=listening protocol=` + protocol + ` address="?(\S*):(\d+)`)
+	listening := regexp.MustCompile(`msg=listening event=listener.open protocol=` + protocol + ` address="?(\S*):(\d+)`)
 	var port string
 	eventually(g.t, "the gateway listens for "+protocol, func() bool {
 		for _, m := range listening.FindAllStringSubmatch(g.log.String(), -1) {

@@ -34,6 +34,7 @@ func (visitor) Close()                     {}
 func (visitor) Plain() bool                { return true }
 func (visitor) Unreachable(netip.AddrPort) {}
 func (visitor) Reached()                   {}
+func (visitor) DataRefused(ftpd.DataFault) {}
 
 type sftpVisitor struct{ visitor }
 

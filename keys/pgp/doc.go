@@ -11,6 +11,10 @@
 //	_, err = io.Copy(w, report)
 //	err = w.Close()
 //
+// A later copy of a certificate is put together with the one that is known by
+// [Certificate.Merge], and [Certificate.Since] tells what changed. [ParseAll] also reads
+// revocation certificates, for [Certificate.Revoke].
+//
 // A report for a client without a usable key is sealed to the gateway's own hold
 // key, a [PrivateKey]; when a good certificate arrives, [Reseal] readdresses the
 // sealed file without decrypting it. [Recipients] tells for whom a sealed file is.
@@ -22,6 +26,9 @@
 //     goroutines.
 //   - Nothing of a private key that a client sends by mistake is kept, and no error
 //     holds a byte of it: see [PrivateKeyError].
+//   - Merging takes nothing away and adds only what the certificate's own key has signed.
+//     A revocation counts only if that key made it; one by a designated revoker, which
+//     can't be checked without the revoker's key, is refused and never passed over.
 //   - What is vetted is what is used. [NewWriter] asks each recipient again, for the
 //     time it is given, and seals to all of them or to none.
 //   - The output is a binary OpenPGP message that GnuPG 2.2 and 2.4, Sequoia and RNP

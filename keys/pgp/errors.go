@@ -42,10 +42,14 @@ func (e *ParseError) Unwrap() error { return e.cause }
 const hintExport = "ask the client to send the file that `gpg --armor --export ADDRESS > key.asc` makes, as an attachment"
 
 var (
-	errArmorCut      = &ParseError{Problem: "the key is cut off: its END line is missing", next: hintExport, cause: io.ErrUnexpectedEOF}
-	errArmorDamaged  = &ParseError{Problem: "the key's text is damaged: what stands between BEGIN and END is not base64", next: hintExport}
-	errArmorChecksum = &ParseError{Problem: "the key's text is damaged: its checksum is wrong", next: hintExport}
-	errEmpty         = &ParseError{Problem: "the file is empty", next: hintExport}
+	errArmorCut       = &ParseError{Problem: "the key is cut off: its END line is missing", next: hintExport, cause: io.ErrUnexpectedEOF}
+	errArmorDamaged   = &ParseError{Problem: "the key's text is damaged: what stands between BEGIN and END is not base64", next: hintExport}
+	errArmorChecksum  = &ParseError{Problem: "the key's text is damaged: its checksum is wrong", next: hintExport}
+	errRevocationKept = &ParseError{
+		Problem: "this is a revocation certificate as gpg keeps it for a bad day, marked with a colon against being used by accident",
+		next:    "if the client means it to be used, remove the colon before the five dashes of its BEGIN line and import it again",
+	}
+	errEmpty = &ParseError{Problem: "the file is empty", next: hintExport}
 )
 
 // PrivateKeyError says that a private key was sent where a public one was meant.

@@ -32,27 +32,60 @@ const (
 // read, and a [*keytext.TooLargeError]. A certificate that Parse returns is
 // well-formed; whether one may seal to it is what [Certificate.Usable] tells.
 func Parse(data []byte) ([]Certificate, error) {
+	certs, revocations, err := ParseAll(data)
+	if err == nil && len(revocations) > 0 {
+		return nil, &ParseError{Problem: "this is a signature or a revocation certificate, not a public key", next: hintExport}
+	}
+	return certs, err
+}
+
+// ParseAll is [Parse] for a file that may also hold revocation certificates, in
+// blocks of their own or at the beginning of one.
+func ParseAll(data []byte) ([]Certificate, []Revocation, error) {
 	if len(data) > keytext.MaxSize {
-		return nil, &keytext.TooLargeError{Name: "the key file"}
+		return nil, nil, &keytext.TooLargeError{Name: "the key file"}
 	}
 	if what, found := keytext.Private(data); found {
-		return nil, &PrivateKeyError{What: what}
+		return nil, nil, &PrivateKeyError{What: what}
 	}
 	bodies, err := keyBodies(data)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var packets []rawPacket
+	var revocations []Revocation
 	for _, body := range bodies {
 		some, err := splitPackets(body)
 		if holdsSecret(some) {
-			return nil, &PrivateKeyError{What: "a PGP private key"}
+			return nil, nil, &PrivateKeyError{What: "a PGP private key"}
 		}
 		if err != nil {
-			return nil, malformed(err)
+			return nil, nil, malformed(err)
 		}
-		packets = append(packets, some...)
+		bare, rest := takeRevocations(some)
+		if len(bare)+len(revocations) > maxCertificates {
+			return nil, nil, &ParseError{Problem: fmt.Sprintf("the file holds more than %d revocation certificates", maxCertificates), next: "ask the client for its own key alone"}
+		}
+		for _, p := range bare {
+			r, err := readRevocation(p)
+			if err != nil {
+				return nil, nil, err
+			}
+			revocations = append(revocations, r)
+		}
+		packets = append(packets, rest...)
 	}
+	if len(packets) == 0 && len(revocations) > 0 {
+		return nil, revocations, nil
+	}
+	certs, err := readCertificates(packets)
+	if err != nil {
+		return nil, nil, err
+	}
+	return certs, revocations, nil
+}
+
+func readCertificates(packets []rawPacket) ([]Certificate, error) {
 	groups, err := groupKeys(packets)
 	if err != nil {
 		return nil, err
@@ -82,6 +115,9 @@ func keyBodies(data []byte) ([][]byte, error) {
 	if looksBinary(data) {
 		return [][]byte{data}, nil
 	}
+	if bytes.Contains(data, []byte("\n:-----BEGIN "+labelPublicKey)) {
+		return nil, errRevocationKept // Normalize would undo the colon
+	}
 	text := keytext.Normalize(data)
 	if len(bytes.TrimSpace(text)) == 0 {
 		return nil, errEmpty
@@ -95,7 +131,10 @@ func keyBodies(data []byte) ([][]byte, error) {
 		switch block.label {
 		case labelPublicKey:
 			bodies = append(bodies, block.body)
-		case "PGP SIGNATURE": // the end of a signed mail
+		case "PGP SIGNATURE": // the end of a signed mail, or a revocation as Sequoia writes it
+			if revokes(block.body) {
+				bodies = append(bodies, block.body)
+			}
 		case "PGP MESSAGE":
 			return nil, &ParseError{Problem: "this is an encrypted or signed message, not a public key", next: hintExport}
 		default:
@@ -168,7 +207,7 @@ func groupKeys(packets []rawPacket) ([][]rawPacket, error) {
 		case p.tag != tagSignature && p.tag != tagUserID && p.tag != tagUserAttribute && p.tag != tagPublicSubkey:
 			return nil, &ParseError{Problem: "the file holds openpgp data that is not a public key", next: hintExport}
 		case len(groups) == 0 && p.tag == tagSignature:
-			return nil, &ParseError{Problem: "this is a signature or a revocation certificate, not a public key", next: hintExport}
+			return nil, &ParseError{Problem: "this is a signature, not a public key", next: hintExport}
 		case len(groups) == 0:
 			return nil, &ParseError{Problem: "the key is damaged: it does not start with a primary key", next: hintExport}
 		}

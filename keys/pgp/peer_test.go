@@ -66,6 +66,20 @@ func (g *gnupg) run(stdin []byte, args ...string) []byte {
 	return out
 }
 
+// interactive runs gpg without --batch, as its dialogues demand.
+func (g *gnupg) interactive(stdin string, args []string) []byte {
+	g.t.Helper()
+	cmd := exec.Command("gpg", args...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C", "TZ=UTC")
+	cmd.Stdin = strings.NewReader(stdin)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		g.t.Fatalf("gpg %s: %v\n%s", strings.Join(args, " "), err, &errs)
+	}
+	return out.Bytes()
+}
+
 // generate makes a key from a parameter file and returns its fingerprint.
 func (g *gnupg) generate(parameters string, options ...string) string {
 	g.t.Helper()

@@ -346,6 +346,9 @@ func (d *Dir) Space() (total, free uint64, err error) {
 // maxReserve is the most that [Dir.Spare] keeps back, in bytes.
 const maxReserve = 256 << 20
 
+// Reserve returns how much of a file system of a size [Dir.Spare] keeps back.
+func (d *Dir) Reserve(total uint64) uint64 { return min(total/20, maxReserve) }
+
 // Spare returns an error that wraps [reports.ErrNoSpace] when the file system has
 // come down to its reserve: a twentieth of it, 256 MiB at most. Who is about to
 // store something that can wait asks first. What is kept back is for what can't:
@@ -355,7 +358,7 @@ func (d *Dir) Spare() error {
 	if err != nil {
 		return err
 	}
-	if reserve := min(total/20, maxReserve); free < reserve {
+	if reserve := d.Reserve(total); free < reserve {
 		return d.fault("storing a blob", syscall.ENOSPC)
 	}
 	return nil

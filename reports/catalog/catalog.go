@@ -199,7 +199,7 @@ func fromRow(row query.Entry, name reports.Name) (reports.Report, error) {
 		Received: database.Time(row.ReceivedAt), Published: database.Time(row.PublishedAt),
 		Modified: database.Time(row.ModifiedAt), Expires: database.Time(row.ExpiresAt),
 		Collected: database.Time(row.CollectedAt), Removed: database.Time(row.RemovedAt),
-		LegalHold: row.LegalHold != 0,
+		LegalHold: row.LegalHold != 0, HoldReason: row.HoldReason, HeldWithClient: row.LegalHold&clientHold != 0,
 	}
 	if row.SealedTo != "" {
 		r.SealedTo = strings.Split(row.SealedTo, ",")

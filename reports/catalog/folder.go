@@ -192,7 +192,7 @@ func (c *Catalog) Rename(ctx context.Context, actor string, client reports.Clien
 		if err != nil {
 			return err
 		}
-		if err := c.checkDepth(tx, row, to); err != nil {
+		if err := c.checkDepth(tx, row, from, to); err != nil {
 			return err
 		}
 		if err := c.clear(tx, actor, client, parent, to, !replace, "replaced by a rename"); err != nil {
@@ -208,45 +208,53 @@ func (c *Catalog) Rename(ctx context.Context, actor string, client reports.Clien
 	})
 }
 
+// maxFolders is how many folders are looked at before one that holds them is moved
+// deeper. Nobody can write meanwhile.
+const maxFolders = 500
+
 // checkDepth refuses to move a folder so deep that what lies in it would have
 // more segments than a name may have.
-func (c *Catalog) checkDepth(tx *database.Tx, row query.Entry, to reports.Name) error {
-	if reports.Kind(row.Kind) != reports.KindFolder {
-		return nil
+func (c *Catalog) checkDepth(tx *database.Tx, row query.Entry, from, to reports.Name) error {
+	if reports.Kind(row.Kind) != reports.KindFolder || len(to.Segments()) <= len(from.Segments()) {
+		return nil // what fits where it lies fits there
 	}
-	height, err := c.height(tx, row.ID, reports.MaxDepth)
+	room := reports.MaxDepth - len(to.Segments())
+	fits, err := c.fits(tx, row.ID, room)
 	if err != nil {
-		return err
+		return fmt.Errorf("renaming %s: %w", from, err)
 	}
-	if len(to.Segments())+height > reports.MaxDepth {
+	if !fits {
 		return fmt.Errorf("%w: what lies in %s would be more than %d folders deep", reports.ErrName, to, reports.MaxDepth)
 	}
 	return nil
 }
 
-// height returns how many levels lie below a folder, removed ones included,
-// since they may be restored. It looks no further than limit levels.
-func (c *Catalog) height(tx *database.Tx, folder string, limit int) (int, error) {
-	if limit == 0 {
-		return 0, nil
-	}
-	kinds, err := tx.ListKinds(tx.Context(), folder)
-	if err != nil || len(kinds) == 0 {
-		return 0, err
-	}
-	subfolders, err := tx.ListSubfolders(tx.Context(), folder)
-	if err != nil {
-		return 0, err
-	}
-	deepest := 0
-	for _, id := range subfolders {
-		h, err := c.height(tx, id, limit-1)
-		if err != nil {
-			return 0, err
+// fits reports whether no more than so many levels lie below a folder, removed ones
+// included, since they may be restored.
+func (c *Catalog) fits(tx *database.Tx, folder string, room int) (bool, error) {
+	seen := 0
+	for level := []string{folder}; len(level) > 0; room-- {
+		var below []string
+		for _, id := range level {
+			if room == 0 {
+				n, err := tx.CountSome(tx.Context(), query.CountSomeParams{ParentID: id, N: 1})
+				if err != nil || n > 0 {
+					return false, err
+				}
+				continue
+			}
+			folders, err := tx.ListSubfolders(tx.Context(), query.ListSubfoldersParams{ParentID: id, N: maxFolders})
+			if err != nil {
+				return false, err
+			}
+			if seen += len(folders); seen >= maxFolders {
+				return false, fmt.Errorf("%w: %d folders or more lie in it, too many to move them deeper at once", reports.ErrName, maxFolders)
+			}
+			below = append(below, folders...)
 		}
-		deepest = max(deepest, h)
+		level = below
 	}
-	return deepest + 1, nil
+	return true, nil
 }
 
 // SetModified changes the time that the client sees.

@@ -119,6 +119,36 @@ func TestRename(t *testing.T) {
 	})
 }
 
+// TestRenameOfWideFolderStopsEverybody: to move a folder with very many others in it
+// deeper, all of them would have to be looked at, while nobody else can write.
+func TestRenameOfWideFolderStopsEverybody(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, e databasetest.Engine) {
+		f := newFixtureOn(t, e)
+		f.mkdir(t, "wide", "deeper", "deeper/still")
+		var lanes sync.WaitGroup
+		for lane := range 50 {
+			lanes.Go(func() {
+				for i := range 10 {
+					if err := f.Mkdir(t.Context(), self, f.acme, name(t, fmt.Sprintf("wide/%d-%d", lane, i))); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		lanes.Wait()
+		rename := func(from, to string) error {
+			return f.Rename(t.Context(), self, f.acme, name(t, from), name(t, to), false)
+		}
+		wantError(t, "deeper", rename("wide", "deeper/wide"), reports.ErrName)
+		wantError(t, "beside", rename("wide", "wider"), nil)
+		wantError(t, "what holds it, deeper", rename("deeper", "wider/deeper"), nil)
+		wantError(t, "back", rename("wider/deeper", "deeper"), nil)
+		wantError(t, "with one folder less", f.RemoveFolder(t.Context(), self, f.acme, name(t, "wider/0-0")), nil)
+		wantError(t, "removed ones count", rename("wider", "deeper/wider"), reports.ErrName)
+	})
+}
+
 // TestRenameCannotDig: a folder with folders in it, moved step by step, would
 // end up deeper than any name can say.
 func TestRenameCannotDig(t *testing.T) {

@@ -123,26 +123,6 @@ func (c *Catalog) restoreFolders(tx *database.Tx, id string) (string, reports.Na
 	return id, name, err
 }
 
-// SetLegalHold puts a report on legal hold, or takes it off: nobody can remove
-// it and retention passes it by.
-func (c *Catalog) SetLegalHold(ctx context.Context, actor, id string, hold bool) (reports.Report, error) {
-	return c.change(ctx, id, func(tx *database.Tx, row query.Entry, r reports.Report) (reports.Name, error) {
-		if r.Kind == reports.KindFolder {
-			return r.Name, fmt.Errorf("%s: %w", r.Name, reports.ErrIsFolder)
-		}
-		event, flag := audit.Event("report.hold-set"), int64(1)
-		if !hold {
-			event, flag = "report.hold-lifted", 0
-		}
-		if err := tx.SetLegalHold(tx.Context(), query.SetLegalHoldParams{ID: id, LegalHold: flag}); err != nil {
-			return r.Name, err
-		}
-		return r.Name, audit.Append(tx, c.now(), audit.Entry{
-			Event: event, Actor: actor, Client: row.ClientID, Subject: id, Detail: map[string]string{"name": r.Name.String()},
-		})
-	})
-}
-
 // change runs fn on one entry in a transaction and returns the entry as it is
 // afterwards, under the name that fn returned.
 func (c *Catalog) change(ctx context.Context, id string, fn func(*database.Tx, query.Entry, reports.Report) (reports.Name, error)) (reports.Report, error) {

@@ -57,7 +57,7 @@ func TestPlansOfManyFiles(t *testing.T) {
 	for _, statement := range []string{
 		`INSERT INTO entries SELECT 'id' || n, CASE WHEN n % 10 = 0 THEN 'beta' ELSE 'acme' END, '', 'file' || n, 'report',
 			CASE WHEN n % 1000 = 0 THEN 'held' WHEN n % 3 = 0 THEN 'collected' ELSE 'published' END,
-			100, CASE WHEN n % 5000 = 0 THEN '' ELSE 'aa' END, 90, 'blob' || n, 'F1', n, n, n, n, 0, 0, 0, 0, '' FROM generate_series(1, 100000) AS n`,
+			100, CASE WHEN n % 5000 = 0 THEN '' ELSE 'aa' END, 90, 'blob' || n, 'F1', n, n, n, n, 0, 0, 0, '', 0, '' FROM generate_series(1, 100000) AS n`,
 		`INSERT INTO audit SELECT n, n, CASE WHEN n % 100 = 0 THEN 'data.reached' ELSE 'login.allowed' END, 'gateway', 'acme', 'x' || n % 7, '{}', 'h' FROM generate_series(1, 50000) AS n`,
 		`INSERT INTO garbage SELECT 'gone' || n, n FROM generate_series(1, 20000) AS n`,
 		`INSERT INTO sources SELECT 'acme', 'source' || n, 'id' || n, n FROM generate_series(1, 50000) AS n`,
@@ -95,9 +95,11 @@ func TestPlansOfManyFiles(t *testing.T) {
 		"source": func(q *query.Queries) {
 			_, _ = q.GetSource(ctx, query.GetSourceParams{ClientID: "acme", Source: "source7"})
 		},
-		"receipts":    func(q *query.Queries) { _, _ = q.ListReceipts(ctx, "id7") },
-		"garbage":     func(q *query.Queries) { _, _ = q.ListGarbage(ctx, query.ListGarbageParams{Before: 500, N: 100}) },
-		"subfolders":  func(q *query.Queries) { _, _ = q.ListSubfolders(ctx, "id7") },
+		"receipts": func(q *query.Queries) { _, _ = q.ListReceipts(ctx, "id7") },
+		"garbage":  func(q *query.Queries) { _, _ = q.ListGarbage(ctx, query.ListGarbageParams{Before: 500, N: 100}) },
+		"subfolders": func(q *query.Queries) {
+			_, _ = q.ListSubfolders(ctx, query.ListSubfoldersParams{ParentID: "id7", N: 500})
+		},
 		"audit's end": func(q *query.Queries) { _, _ = q.LastAudit(ctx) },
 		"data port": func(q *query.Queries) {
 			_, _ = q.LastDataEvent(ctx, query.LastDataEventParams{ClientID: "acme", Subject: "x3"})

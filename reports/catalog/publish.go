@@ -13,6 +13,7 @@ import (
 	"github.com/sealdrop/sealdrop/internal/database"
 	"github.com/sealdrop/sealdrop/internal/database/query"
 	"github.com/sealdrop/sealdrop/internal/id"
+	"github.com/sealdrop/sealdrop/internal/outbox"
 	"github.com/sealdrop/sealdrop/reports"
 )
 
@@ -41,6 +42,9 @@ type Publication struct {
 	OverQuota bool
 	// Actor is who handed it in.
 	Actor string
+	// Also, if it is not nil, is called in the transaction, and undoes it with an
+	// error. It has no other effect than through tx.
+	Also func(tx *database.Tx, r reports.Report, known bool) error
 }
 
 // Publish commits p. known is true when the same source was published before:
@@ -63,12 +67,16 @@ func (c *Catalog) Publish(ctx context.Context, p Publication) (r reports.Report,
 		}
 		if fresh == 0 {
 			known = true
-			r, err = c.earlier(tx, p)
-			return err
+			if r, err = c.earlier(tx, p); err != nil || p.Also == nil {
+				return err
+			}
+			return p.Also(tx, r, known)
 		}
 		over, err := c.withinQuota(tx, p.Client, p.OverQuota, func() error {
-			r, err = c.insertReport(tx, id, now, p)
-			return err
+			if r, err = c.insertReport(tx, id, now, p); err != nil || p.Also == nil {
+				return err
+			}
+			return p.Also(tx, r, known)
 		})
 		if err != nil || over == nil {
 			return err
@@ -153,11 +161,27 @@ func (c *Catalog) insertReport(tx *database.Tx, id string, now time.Time, p Publ
 	if err != nil {
 		return reports.Report{}, err
 	}
+	kind := outbox.ReportReady
+	if p.Held {
+		kind = outbox.ReportHeld
+	}
+	if err := c.tell(tx, now, kind, e.ClientID, id, name, e.Size, e.ExpiresAt); err != nil {
+		return reports.Report{}, err
+	}
 	row, err := tx.GetEntry(tx.Context(), id)
 	if err != nil {
 		return reports.Report{}, err
 	}
 	return fromRow(row, name)
+}
+
+// tell has the client told of a report, within the transaction that makes it so.
+func (c *Catalog) tell(tx *database.Tx, now time.Time, kind outbox.Kind, client, id string, name reports.Name, size, expires int64) error {
+	detail := map[string]string{outbox.Name: name.String(), outbox.Bytes: strconv.FormatInt(size, 10)}
+	if expires != 0 {
+		detail[outbox.Until] = database.Time(expires).Format(time.RFC3339)
+	}
+	return outbox.Add(tx, now, outbox.Event{Kind: kind, Client: client, Subject: id, Detail: detail})
 }
 
 // makeRoom returns the name under which a new file can stand in a folder. Where
@@ -329,6 +353,9 @@ func (c *Catalog) Release(ctx context.Context, rel Released) (r reports.Report, 
 		}
 		done = true
 		if r, err = c.reread(tx, rel.ID, name); err != nil {
+			return err
+		}
+		if err := c.tell(tx, now, outbox.ReportReady, row.ClientID, rel.ID, name, rel.Size, database.Micros(r.Expires)); err != nil {
 			return err
 		}
 		return audit.Append(tx, now, audit.Entry{

@@ -3,6 +3,7 @@ package catalog_test
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -47,7 +48,7 @@ func TestCollectedOnlyWhenWhole(t *testing.T) {
 			}
 			f.clock.advance(time.Minute)
 		}
-		list, err := f.Receipts(t.Context(), r)
+		list, err := f.Receipts(t.Context(), r.ID)
 		if err != nil || len(list) != 5 || list[0].Bytes != 50 || list[3].Bytes != 2 || list[0].Address != "192.0.2.1" {
 			t.Errorf("receipts %+v, %v", list, err)
 		}
@@ -73,7 +74,7 @@ func TestCollectedIsNeverOfAnotherBlob(t *testing.T) {
 		if got := f.report(t, r.ID); got.State != reports.Published || !got.Collected.IsZero() {
 			t.Errorf("it is %s", got.State)
 		}
-		if list, err := f.Receipts(t.Context(), r); err != nil || len(list) != 1 {
+		if list, err := f.Receipts(t.Context(), r.ID); err != nil || len(list) != 1 {
 			t.Errorf("%d receipts, %v", len(list), err)
 		}
 	})
@@ -98,7 +99,7 @@ func TestReceiptOfWhatIsGone(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.collect(t, r, 0, 100)
-		if list, err := f.Receipts(t.Context(), r); err != nil || len(list) != 1 || !f.gone(t, r.ID) {
+		if list, err := f.Receipts(t.Context(), r.ID); err != nil || len(list) != 1 || !f.gone(t, r.ID) {
 			t.Errorf("purged during the download: %d receipts, %v", len(list), err)
 		}
 	})
@@ -139,6 +140,52 @@ func TestEmptyFileIsCollectedByOpeningIt(t *testing.T) {
 		f.collect(t, r)
 		if got := f.report(t, r.ID); got.State != reports.Collected {
 			t.Errorf("it is %s", got.State)
+		}
+	})
+}
+
+// TestClientReceipts turns the pages, also where several transfers ended at the same
+// moment, and shows nobody another client's.
+func TestClientReceipts(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, e databasetest.Engine) {
+		f := newFixtureOn(t, e)
+		r := f.put(t, "a")
+		start := f.clock.now()
+		for range 3 {
+			for range 3 {
+				f.collect(t, r, 0, 10) // ends a second later
+			}
+			f.clock.advance(time.Hour)
+		}
+		all := func(filter catalog.ReceiptFilter) (ids []string) {
+			t.Helper()
+			for filter.Limit = 2; ; {
+				page, err := f.ClientReceipts(t.Context(), filter)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, r := range page {
+					ids = append(ids, r.ID)
+				}
+				if len(page) < 2 {
+					return ids
+				}
+				filter.After = &page[1]
+			}
+		}
+		if ids := all(catalog.ReceiptFilter{Client: f.acme}); len(ids) != 9 || len(slices.Compact(slices.Sorted(slices.Values(ids)))) != 9 {
+			t.Errorf("%d receipts, want each of the 9 once", len(ids))
+		}
+		if ids := all(catalog.ReceiptFilter{Client: f.beta}); len(ids) != 0 {
+			t.Errorf("another client has %d receipts", len(ids))
+		}
+		hour := start.Add(time.Hour + time.Second)
+		if ids := all(catalog.ReceiptFilter{Client: f.acme, Since: hour, Before: hour.Add(time.Microsecond)}); len(ids) != 3 {
+			t.Errorf("%d receipts of one moment, want 3", len(ids))
+		}
+		if ids := all(catalog.ReceiptFilter{Client: f.acme, Before: hour}); len(ids) != 3 {
+			t.Errorf("%d receipts before it, want 3", len(ids))
 		}
 	})
 }

@@ -49,6 +49,16 @@ type Config struct {
 	Retention time.Duration
 	Now       func() time.Time
 	Log       *slog.Logger
+	// Observe is told of every delivery. nil: nobody is told.
+	Observe func(Observed)
+}
+
+// Observed is what became of a delivery, for who counts them.
+type Observed struct {
+	Actor   string
+	Outcome Outcome
+	Err     error
+	Sealing time.Duration // until its content was durable; zero if it was not sealed
 }
 
 // Publisher seals and publishes reports. It is safe for concurrent use.
@@ -78,6 +88,11 @@ type Delivery struct {
 	// not nil it is called once after the last byte, and Name and Modified count for
 	// nothing: the name within the sealed file is left empty.
 	Final func() (Landing, error)
+	// Record, if it is not nil, is called in the transaction that publishes, and with
+	// an error of its own nothing is published: what it writes is there if the report
+	// is. It is not called for a report that was known, and that the client had no
+	// quota for any more.
+	Record func(tx *database.Tx, o Outcome) error
 }
 
 // Landing is what a report is called, and how old it is.
@@ -131,6 +146,15 @@ type Outcome struct {
 // is still read to its end, because what was published before is known again
 // however full the folder is by now.
 func (p *Publisher) Publish(ctx context.Context, d Delivery, r io.Reader) (Outcome, error) {
+	var sealing time.Duration
+	o, err := p.publish(ctx, d, r, &sealing)
+	if p.Observe != nil {
+		p.Observe(Observed{Actor: d.Actor, Outcome: o, Err: err, Sealing: sealing})
+	}
+	return o, err
+}
+
+func (p *Publisher) publish(ctx context.Context, d Delivery, r io.Reader, sealing *time.Duration) (Outcome, error) {
 	d, name, err := d.begin()
 	if err != nil {
 		return Outcome{}, err
@@ -152,10 +176,12 @@ func (p *Publisher) Publish(ctx context.Context, d Delivery, r io.Reader) (Outco
 	if err != nil {
 		return p.knownOr(ctx, d, r, content, err)
 	}
+	started := time.Now()
 	sealed, err := p.seal(ctx, d, recipients, r, room)
 	if err != nil {
 		return p.knownOr(ctx, d, r, content, err)
 	}
+	*sealing = time.Since(started)
 	if d.Final != nil {
 		if d, name, err = d.land(); err != nil {
 			p.drop(sealed.blob, nil)
@@ -165,7 +191,7 @@ func (p *Publisher) Publish(ctx context.Context, d Delivery, r io.Reader) (Outco
 	report, known, err := p.Catalog.Publish(ctx, catalog.Publication{
 		Client: d.Client, Name: name, Blob: sealed.blob, Size: sealed.size, SHA256: sealed.sha256, PlainSize: sealed.plainSize,
 		SealedTo: names(recipients), Modified: d.Modified, Retention: p.retention(client), Source: p.source(d, content),
-		Held: held != nil, Replace: d.Replace, Again: d.Again, OverQuota: d.OverQuota, Actor: d.Actor,
+		Held: held != nil, Replace: d.Replace, Again: d.Again, OverQuota: d.OverQuota, Actor: d.Actor, Also: d.also(held),
 	})
 	if err != nil {
 		p.drop(sealed.blob, err)
@@ -174,7 +200,7 @@ func (p *Publisher) Publish(ctx context.Context, d Delivery, r io.Reader) (Outco
 	if held != nil && report.State == reports.Held {
 		// A key may have come while the report was being sealed to the hold key.
 		if _, err := p.Release(ctx, d.Actor, d.Client, nil); err != nil {
-			p.Log.Warn("held reports could not be released", "client", d.Client, "error", err)
+			p.Log.Warn("held reports could not be released", "event", "release.failed", "client", d.Client, "error", err)
 		}
 		if now, err := p.Catalog.Report(ctx, report.ID); err == nil {
 			report = now
@@ -183,11 +209,26 @@ func (p *Publisher) Publish(ctx context.Context, d Delivery, r io.Reader) (Outco
 	if known {
 		p.drop(sealed.blob, nil)
 	}
-	o := Outcome{Report: report, Known: known}
-	if report.State == reports.Held {
-		o.HeldBecause = held
+	return outcome(report, known, held), nil
+}
+
+// outcome puts together what became of a report that had to be held for a reason,
+// if for any.
+func outcome(r reports.Report, known bool, held error) Outcome {
+	if r.State != reports.Held {
+		held = nil
 	}
-	return o, nil
+	return Outcome{Report: r, Known: known, HeldBecause: held}
+}
+
+// also is Record as the catalog calls it.
+func (d Delivery) also(held error) func(*database.Tx, reports.Report, bool) error {
+	if d.Record == nil {
+		return nil
+	}
+	return func(tx *database.Tx, r reports.Report, known bool) error {
+		return d.Record(tx, outcome(r, known, held))
+	}
 }
 
 // recipients returns whom to seal to, and why the report must be held, if it
@@ -306,7 +347,7 @@ func (p *Publisher) drop(blob string, err error) {
 		return
 	}
 	if err := p.Blobs.Delete(blob); err != nil {
-		p.Log.Warn("a blob could not be deleted; a sweep will", "blob", blob, "error", err)
+		p.Log.Warn("a blob could not be deleted; a sweep will", "event", "blob.not-deleted", "blob", blob, "error", err)
 	}
 }
 

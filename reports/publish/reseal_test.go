@@ -170,7 +170,7 @@ func TestResealedIsNoLongerCollected(t *testing.T) {
 	if err != nil || r.State != reports.Published || !r.Collected.IsZero() {
 		t.Errorf("it is %s since %v, %v", r.State, r.Collected, err)
 	}
-	receipts, err := f.catalog.Receipts(t.Context(), r)
+	receipts, err := f.catalog.Receipts(t.Context(), r.ID)
 	if err != nil || len(receipts) != 2 {
 		t.Errorf("%d receipts, %v", len(receipts), err)
 	}

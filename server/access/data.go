@@ -19,6 +19,7 @@ import (
 const (
 	dataUnreachable audit.Event = "data.unreachable"
 	dataReached     audit.Event = "data.reached"
+	dataRefused     audit.Event = "data.refused"
 )
 
 const (
@@ -81,7 +82,7 @@ func (g *Gate) Unreachable(ctx context.Context, s *Session, announced netip.Addr
 	key, now := s.portKey(), g.now()
 	before, err := g.lastData(ctx, key)
 	if err != nil {
-		g.Log.Error("an unreachable data port could not be recorded", "client", key.client, "error", err)
+		g.Log.Error("an unreachable data port could not be recorded", "event", "fault.not-recorded", "client", key.client, "error", err)
 		return
 	}
 	if before.unreachable && before.announced.Addr() == announced.Addr() && now.Sub(before.at) < unreachableAgain {
@@ -92,7 +93,7 @@ func (g *Gate) Unreachable(ctx context.Context, s *Session, announced netip.Addr
 		return
 	}
 	what, remedy := explanation(PassivePortUnreachable, facts{user: key.client, address: key.address, ftp: true, announced: announced})
-	g.Log.Warn("data port not reached", "client", key.client, "address", key.address, "announced", announced, "what", what, "remedy", remedy)
+	g.Log.Warn("data port not reached", "event", "data.unreachable", "client", key.client, "address", key.address, "announced", announced, "what", what, "remedy", remedy)
 	g.recordData(ctx, key, dataUnreachable, map[string]string{"announced": announced.String()}, before, next)
 }
 
@@ -102,7 +103,7 @@ func (g *Gate) Reached(ctx context.Context, s *Session) {
 	key := s.portKey()
 	before, err := g.lastData(ctx, key)
 	if err != nil {
-		g.Log.Error("whether a data port was unreachable could not be found out", "client", key.client, "error", err)
+		g.Log.Error("whether a data port was unreachable could not be found out", "event", "fault.catalog", "client", key.client, "error", err)
 		return
 	}
 	if !before.unreachable {
@@ -112,8 +113,29 @@ func (g *Gate) Reached(ctx context.Context, s *Session) {
 	if !g.data.replace(key, before, next) {
 		return
 	}
-	g.Log.Info("data port reached", "client", key.client, "address", key.address)
+	g.Log.Info("data port reached", "event", "data.reached", "client", key.client, "address", key.address)
 	g.recordData(ctx, key, dataReached, nil, before, next)
+}
+
+// DataRefused records that a data connection of a client who has logged in over FTP
+// was refused: for [DataNotResumed], [DataTLSFailed] or [DataInTheClear].
+func (g *Gate) DataRefused(ctx context.Context, s *Session, r Reason) {
+	key := s.portKey()
+	var d Decision
+	d.conclude(r, facts{user: key.client, address: key.address, ftp: true, tls: s.attempt.TLS})
+	if !g.refusals.first(refusal{bucket: bucket(s.Address), client: key.client, reason: r, probe: true}, g.now()) {
+		return
+	}
+	g.Log.Warn("data connection refused", "event", "data.refused", "reason", r, "client", key.client, "address", key.address, "what", d.What, "remedy", d.Remedy)
+	err := g.DB.Write(ctx, func(tx *database.Tx) error {
+		return audit.Append(tx, g.now(), audit.Entry{
+			Event: dataRefused, Actor: "gateway", Client: key.client, Subject: key.address,
+			Detail: map[string]string{"reason": string(r), "user": key.client},
+		})
+	})
+	if err != nil {
+		g.Log.Error("the refusal of a data connection could not be recorded", "event", "fault.not-recorded", "client", key.client, "error", err)
+	}
 }
 
 // recordData records a change, and takes it back if that fails.
@@ -123,7 +145,7 @@ func (g *Gate) recordData(ctx context.Context, key portKey, event audit.Event, d
 	})
 	if err != nil {
 		g.data.replace(key, next, before)
-		g.Log.Error("the state of a data port could not be recorded", "client", key.client, "event", event, "error", err)
+		g.Log.Error("the state of a data port could not be recorded", "event", "fault.not-recorded", "client", key.client, "record", event, "error", err)
 	}
 }
 
@@ -180,8 +202,7 @@ func (g *Gate) Diagnose(ctx context.Context, a Attempt) (Decision, error) {
 		return d, err
 	}
 	if wrong {
-		d.Reason = PasswordWrong
-		d.What, d.Remedy = explanation(d.Reason, f)
+		d.conclude(PasswordWrong, f)
 		d.What = "it could get in, but " + d.What
 		return d, nil
 	}
@@ -190,8 +211,7 @@ func (g *Gate) Diagnose(ctx context.Context, a Attempt) (Decision, error) {
 		return d, err
 	}
 	f.announced = last.announced
-	d.Reason = PassivePortUnreachable
-	d.What, d.Remedy = explanation(d.Reason, f)
+	d.conclude(PassivePortUnreachable, f)
 	return d, nil
 }
 
@@ -208,9 +228,9 @@ func (g *Gate) lastWasWrong(ctx context.Context, client, address string) (bool, 
 		case g.now().Sub(r.Time) >= diagnoseWithin, r.Event == "password.set":
 			return false, nil
 		case r.Detail["protocol"] != FTP || r.Detail["address"] != address:
-		case r.Event == "login.allowed":
+		case r.Event == loginAllowed:
 			return false, nil
-		case r.Event == "login.refused":
+		case r.Event == loginRefused:
 			return Reason(r.Detail["reason"]) == PasswordWrong, nil
 		}
 	}

@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -46,6 +47,8 @@ type Attempt struct {
 	Failure Reason
 	// Detail tells more about Failure.
 	Detail string
+	// Supposed: nothing of it happened. It is asked what would if it did.
+	Supposed bool
 
 	// proof is, for an attempt that became a session, the hash that its password
 	// was right for.
@@ -67,10 +70,24 @@ type Decision struct {
 	Remedy string `json:"remedy"`
 
 	client keys.Client
+	facts  facts
+	// proved: the client has shown who it is, whatever the answer.
+	proved bool
 	// hash is the hash that the attempt's password was compared with, nil if it was
 	// not looked at.
 	hash *password.Hash
 }
+
+// conclude fills in the answer and its words.
+func (d *Decision) conclude(r Reason, f facts) {
+	d.Reason, d.facts = r, f
+	d.What, d.Remedy = explanation(r, f)
+}
+
+// Proved reports whether the client has shown that it is who it says, with a key
+// that could let it in, or with its password over TLS. It may then be told what
+// stands in its way.
+func (d Decision) Proved() bool { return d.proved }
 
 // Allowed reports whether the answer is yes.
 func (d Decision) Allowed() bool { return d.Reason == Allowed }
@@ -117,8 +134,7 @@ func (g *Gate) judge(ctx context.Context, a Attempt, banned time.Time) (Decision
 		d.Fingerprint = a.Proved.Fingerprint
 	}
 	conclude := func(r Reason) (Decision, error) {
-		d.Reason = r
-		d.What, d.Remedy = explanation(r, f)
+		d.conclude(r, f)
 		return d, nil
 	}
 
@@ -138,11 +154,16 @@ func (g *Gate) judge(ctx context.Context, a Attempt, banned time.Time) (Decision
 		return conclude(UnknownClient)
 	}
 	d.client, d.Client = *found.client, found.client.ID.String()
+	f.producer = d.client.Producer()
 	switch {
 	case d.client.Disabled:
 		return conclude(ClientDisabled)
 	case !allows(d.client, a.Address):
-		f.stranger = !g.Admit(ctx, a.Address)
+		if err := g.proveAnyway(ctx, a, found, &d); err != nil {
+			return d, err
+		}
+		f.proved = d.proved && !a.Supposed
+		f.stranger = !g.Learn && !g.Admit(ctx, a.Address)
 		return conclude(AddressNotAllowed)
 	case a.Protocol == FTP:
 		reason, when, err := g.judgePassword(ctx, a, found, &d)
@@ -159,10 +180,38 @@ func (g *Gate) judge(ctx context.Context, a Attempt, banned time.Time) (Decision
 	d.KeyID, d.Fingerprint, f.keys = found.key.ID, found.key.Fingerprint, found.key.Fingerprint
 	reason, when := keyReason(*found.key, g.now())
 	f.when = when
+	f.by, f.keyID, f.policy = found.key.Importer.Actor, found.key.ID, found.key.ByPolicy()
+	f.age = fmt.Sprintf("%d days", found.key.MaxAge/(24*time.Hour))
 	if reason == Allowed && a.Proved == nil {
 		reason = failureOr(a.Failure, SignatureInvalid)
 	}
 	return conclude(reason)
+}
+
+// proveAnyway finds out whether a client that may not connect from where it does has
+// proved who it is all the same: then its address is one to let in, most likely.
+// Nothing of the answer goes over the wire before that.
+func (g *Gate) proveAnyway(ctx context.Context, a Attempt, f found, d *Decision) error {
+	now := g.now()
+	switch {
+	case a.Proved != nil && f.key != nil && f.key.Usable(now):
+		d.proved, d.KeyID = true, f.key.ID
+	case a.Password == nil || !a.TLS || f.client.FTP == keys.FTPOff || f.password == nil || !f.locked.IsZero():
+	case g.elsewhere.add(bucket(a.Address), now, g.Window) > g.Failures,
+		g.elsewhere.add(f.client.ID.String(), now, g.Window) > manyAddresses*g.Failures:
+		// Guesses from elsewhere lock nobody out, or anybody could; but they come to
+		// nothing, and nobody can tell which do.
+	default:
+		// It takes the place of the comparison that every password costs. Whether it
+		// was right is not looked up in what is remembered, for that takes less time.
+		right, err := g.checks.compare(ctx, f.password.Hash, *a.Password)
+		if err != nil {
+			return err
+		}
+		d.hash, d.Fingerprint = &f.password.Hash, ByPassword
+		d.proved = right && f.password.State(now) != keys.Expired
+	}
+	return nil
 }
 
 // aboutKeys reports whether a failure says more about the keys that were offered
@@ -183,6 +232,8 @@ func keyReason(k keys.Key, now time.Time) (Reason, time.Time) {
 	switch k.State(now) {
 	case keys.Revoked:
 		return KeyRevoked, k.Revoked
+	case keys.Pending:
+		return KeyPending, k.Added
 	case keys.Expired:
 		return KeyExpired, k.Expires
 	case keys.Retired:

@@ -49,6 +49,19 @@ func expired(t *testing.T, f *fixture, _ *access.Attempt) {
 	f.exec(t, "UPDATE keys SET expires_at = 1")
 }
 
+func pending(t *testing.T, f *fixture, _ *access.Attempt) {
+	f.exec(t, "UPDATE keys SET approved_at = 0, imported_by = 'operator:ops'")
+}
+
+func detail(text string) setting {
+	return func(_ *testing.T, _ *fixture, a *access.Attempt) { a.Detail = text }
+}
+
+// producer makes acme one.
+func producer(t *testing.T, f *fixture, _ *access.Attempt) {
+	f.exec(t, "UPDATE clients SET delivers_to = '*', ftp = 'off'")
+}
+
 func banned(t *testing.T, f *fixture, a *access.Attempt) {
 	bad := access.Attempt{Protocol: "sftp", Address: a.Address, User: "nobody"}
 	for range 5 {
@@ -63,6 +76,7 @@ func TestReasons(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, e databasetest.Engine) {
 		reached := map[access.Reason]bool{ // by tests of their own
 			access.TooManySessions: true, access.GatewayFault: true, access.PassivePortUnreachable: true,
+			access.TooManyConnections: true, access.DataNotResumed: true, access.DataTLSFailed: true, access.DataInTheClear: true,
 		}
 		for _, test := range []struct {
 			name     string
@@ -80,6 +94,7 @@ func TestReasons(t *testing.T) {
 			{"retired key", []setting{retired}, access.KeyRetired},
 			{"revoked key", []setting{revoked}, access.KeyRevoked},
 			{"expired key", []setting{expired}, access.KeyExpired},
+			{"pending key", []setting{pending}, access.KeyPending},
 			{"weak key", []setting{strangeKey, unproved(access.KeyTooWeak)}, access.KeyTooWeak},
 			{"sha-1 signature", []setting{unproved(access.AlgorithmRefused)}, access.AlgorithmRefused},
 			{"offered-key-is-not-proof", []setting{unproved("")}, access.SignatureInvalid},
@@ -122,6 +137,10 @@ func TestReasons(t *testing.T) {
 			{"in the clear before the password", []setting{overFTP, inTheClear, guess("wrong horse battery")}, access.PlainNotAllowed},
 			{"expired-is-told-only-to-who-knows-the-password", []setting{overFTP, expiredPassword, guess("wrong horse battery")}, access.PasswordWrong},
 			{"FTP banned before all", []setting{overFTP, banned, disabled}, access.TooManyAttempts},
+
+			{"HTTP on the port for sFTP", []setting{nothingOffered, unproved(access.WrongProtocol), user(""), detail(access.SpeaksHTTP)}, access.WrongProtocol},
+			{"FTP in the clear on the port for TLS", []setting{overFTP, unasked(access.WrongProtocol), user(""), inTheClear, detail(access.SpeaksNothing)}, access.WrongProtocol},
+			{"a producer from a wrong address", []setting{producer, from("198.51.100.1")}, access.AddressNotAllowed},
 		} {
 			reached[test.want] = true
 			t.Run(test.name, func(t *testing.T) {
@@ -148,6 +167,12 @@ func TestReasons(t *testing.T) {
 				}
 				if err != nil || happened.Reason != explained.Reason || happened.What != explained.What || happened.KeyID != explained.KeyID {
 					t.Errorf("explained as %+v\nhappened as %+v, %v", explained, happened, err)
+				}
+				told, err := f.Attempts(t.Context(), access.SeenFilter{Limit: 1})
+				if err != nil || len(told) != 1 || told[0].Reason != test.want || told[0].What != happened.What {
+					t.Errorf("recorded as %+v, %v\nhappened as %+v", told, err, happened)
+				} else if test.want != access.Allowed && told[0].Remedy != happened.Remedy {
+					t.Errorf("the remedy %q is recorded as %q", happened.Remedy, told[0].Remedy)
 				}
 				if test.want != access.Allowed {
 					if n, _ := f.refusals(t); n == 0 {

@@ -26,12 +26,26 @@
 // is such a client, and whatever else is wrong with it; only an address that is
 // locked out costs none. A password that has let somebody in is remembered for two
 // minutes, by a keyed digest, for the same client at the same address and as long
-// as the stored hash is the same: Windows Explorer logs in anew for each file. As
-// many comparisons run at a time as there are cores.
+// as the stored hash is the same: Windows Explorer logs in anew for each file.
+// Comparisons run on half of the cores at a time.
 //
 // Wrong passwords count against their address, like keys that are not registered,
 // and besides, if they come from the client's own addresses, against the client: too
 // many lock its password out for a while, and nothing else.
+//
+// # Attempts, and addresses that are learned
+//
+// [Gate.Attempts] and [Gate.FollowAttempts] tell of every attempt with the same words
+// as were said then: a record holds the facts, and the words are made of them. What
+// strangers do, who never showed who they are, is counted in a table of some thousand
+// rows at most and not in the audit, which is kept for good.
+//
+// A client that has proved who it is, and whose address is not on its list, may be
+// told so; that its address is perhaps to be added is for [Gate.Learned] to say and
+// for a person to decide. The proof is a verified signature, or over TLS the right
+// password; of the latter so few are looked at that guessing comes to nothing, and
+// nothing of it can be told from outside. With [Config.Learn] addresses on nobody's list get
+// as far as the proof, too, within the listener's own bounds for them.
 //
 // # Floods
 //

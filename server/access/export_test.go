@@ -21,6 +21,9 @@ func (g *Gate) FlushRefusals(ctx context.Context) error {
 	return g.flushRefusals(ctx, g.now().Add(RepeatWindow))
 }
 
+// FlushStrangers writes what was counted of strangers.
+func (g *Gate) FlushStrangers(ctx context.Context) error { return g.flushStrangers(ctx) }
+
 // Review judges every session, as Run does.
 func (g *Gate) Review(ctx context.Context) { g.review(ctx) }
 

@@ -29,8 +29,11 @@ type refusal struct {
 	bucket string // address or network
 	client string
 	reason Reason
+	proved bool
 	// probe: how often it came is not worth a record.
 	probe bool
+	// stranger: it is counted as a stranger's, and not recorded.
+	stranger bool
 }
 
 type repeats struct {
@@ -92,11 +95,18 @@ func (g *Gate) flushRefusals(ctx context.Context, now time.Time) error {
 		if seen.more == 0 || kind.probe {
 			continue
 		}
-		g.Log.Warn("login refused again", "reason", kind.reason, "client", kind.client, "address", kind.bucket, "times", seen.more)
-		err := g.recordRefusal(ctx, Decision{Client: kind.client}, map[string]string{
+		g.Log.Warn("login refused again", "event", "login.refused-again", "reason", kind.reason, "client", kind.client, "address", kind.bucket, "times", seen.more)
+		if kind.stranger {
+			continue
+		}
+		detail := map[string]string{
 			"reason": string(kind.reason), "address": kind.bucket, "times": strconv.Itoa(seen.more),
 			"since": seen.since.UTC().Format(time.RFC3339),
-		})
+		}
+		if kind.proved {
+			detail["again"] = "proved"
+		}
+		err := g.recordRefusal(ctx, Decision{Client: kind.client}, detail)
 		if err != nil {
 			g.refusals.giveBack(kind, seen)
 			errs = append(errs, err)
@@ -195,7 +205,7 @@ func (g *Gate) count(ctx context.Context, f *failures, most int, key, locked str
 	}
 	f.forget(key)
 	until := now.Add(g.Ban)
-	g.Log.Warn("locked out after failed logins", "address", locked, "failures", n, "until", until.UTC())
+	g.Log.Warn("locked out after failed logins", "event", "address.banned", "address", locked, "failures", n, "until", until.UTC())
 	e.Actor, e.Detail = "gateway", map[string]string{"failures": strconv.Itoa(n), "until": until.UTC().Format(time.RFC3339)}
 	err := g.DB.Write(ctx, func(tx *database.Tx) error {
 		if err := tx.DeleteOldBans(tx.Context(), database.Micros(now)); err != nil {

@@ -27,23 +27,32 @@ type Config struct {
 	// PlainFTP lets those clients log in over FTP in the clear that are marked for
 	// it. Without it nobody may.
 	PlainFTP bool
+	// Learn: addresses on nobody's list may come as far as to prove who they are. What
+	// they do short of that is counted and not recorded, since anybody can do it.
+	Learn bool
 	// Failures within Window lock an address, or a client's password, out for Ban.
 	Failures int
 	Window   time.Duration
 	Ban      time.Duration
+	// Observe is told of every attempt once it is decided on, also of those that are
+	// only counted in the log. took is zero where a client gave up before it had
+	// proved anything. nil: nobody is told.
+	Observe func(protocol string, r Reason, took time.Duration)
 }
 
 // Gate decides who gets in. It is safe for concurrent use.
 type Gate struct {
 	Config
-	register *keys.Register
-	now      func() time.Time
-	networks networks
-	refusals refusals
-	failures failures // by address
-	guesses  failures // wrong passwords, by client
-	checks   checks   // passwords
-	data     dataPorts
+	register  *keys.Register
+	now       func() time.Time
+	networks  networks
+	refusals  refusals
+	strangers strangers
+	failures  failures // by address
+	guesses   failures // wrong passwords, by client
+	elsewhere failures // passwords from where their client may not connect, by address and by client
+	checks    checks   // passwords
+	data      dataPorts
 
 	mu       sync.Mutex
 	sessions map[*Session]struct{}
@@ -55,9 +64,10 @@ func New(c Config) *Gate {
 	return &Gate{
 		Config: c, register: c.Register, now: c.Now,
 		sessions: map[*Session]struct{}{}, perUser: map[string]int{},
-		refusals: refusals{seen: map[refusal]*repeats{}},
+		refusals: refusals{seen: map[refusal]*repeats{}}, strangers: strangers{pending: map[stranger]tries{}},
 		failures: failures{seen: map[string]*tally{}}, guesses: failures{seen: map[string]*tally{}},
-		checks: newChecks(), data: dataPorts{last: map[portKey]portState{}},
+		elsewhere: failures{seen: map[string]*tally{}},
+		checks:    newChecks(), data: dataPorts{last: map[portKey]portState{}},
 	}
 }
 
@@ -113,6 +123,19 @@ func (g *Gate) Offered(ctx context.Context, user string, k Key) (bool, error) {
 // end is called, at any time, when the session must be ended. An error means that
 // no decision could be had or recorded, which is a no.
 func (g *Gate) Login(ctx context.Context, a Attempt, end func(reason string)) (*Session, Decision, error) {
+	started := time.Now()
+	s, d, err := g.login(ctx, a, end)
+	g.observe(a, d, time.Since(started))
+	return s, d, err
+}
+
+func (g *Gate) observe(a Attempt, d Decision, took time.Duration) {
+	if g.Observe != nil && d.Reason != "" && !d.probe(a) {
+		g.Observe(a.Protocol, d.Reason, took)
+	}
+}
+
+func (g *Gate) login(ctx context.Context, a Attempt, end func(reason string)) (*Session, Decision, error) {
 	switch {
 	case a.Protocol == FTP && (a.Password == nil || a.Proved != nil):
 		return nil, Decision{}, errors.New("a login over FTP needs a password, and nothing else")
@@ -138,9 +161,9 @@ func (g *Gate) Login(ctx context.Context, a Attempt, end func(reason string)) (*
 		Client: d.client, KeyID: d.KeyID, Fingerprint: d.Fingerprint, Address: a.Address.Unmap(),
 		gate: g, attempt: a, end: end,
 	}
+	s.attempt.Supposed = true // from here on, it is only judged anew
 	if !g.enlist(s) {
-		d.Reason = TooManySessions
-		d.What, d.Remedy = explanation(d.Reason, facts{user: d.Client})
+		d.conclude(TooManySessions, facts{user: d.Client, producer: d.client.Producer()})
 		return nil, d, g.refuse(ctx, a, d)
 	}
 	// A revocation that came while the decision was made may have passed over the
@@ -163,16 +186,16 @@ func (g *Gate) Login(ctx context.Context, a Attempt, end func(reason string)) (*
 	if a.Protocol == FTP {
 		g.guesses.forget(d.Client)
 	}
-	g.Log.Info("login", "client", d.Client, "address", s.Address, "protocol", a.Protocol, "key", d.Fingerprint, "software", printable(a.Software))
+	g.Log.Info("login", "event", "login.allowed", "client", d.Client, "address", s.Address, "protocol", a.Protocol, "key", d.Fingerprint, "software", printable(a.Software))
 	return s, d, nil
 }
 
 // fault is the decision where none could be had or recorded. It must be seen in
 // the log, since the audit may be what fails.
 func (g *Gate) fault(a Attempt, err error) Decision {
-	g.Log.Error("login refused by a fault of the gateway's own", "user", printable(a.User), "address", a.Address.Unmap(), "error", err)
-	d := Decision{Reason: GatewayFault}
-	d.What, d.Remedy = explanation(GatewayFault, facts{user: printable(a.User), ftp: a.Protocol == FTP})
+	g.Log.Error("login refused by a fault of the gateway's own", "event", "login.fault", "address", a.Address.Unmap(), "user", printable(a.User), "error", err)
+	var d Decision
+	d.conclude(GatewayFault, facts{user: printable(a.User), ftp: a.Protocol == FTP})
 	return d
 }
 
@@ -206,7 +229,7 @@ func (g *Gate) recordLogin(ctx context.Context, a Attempt, d Decision) error {
 			return err
 		}
 		return audit.Append(tx, now, audit.Entry{
-			Event: "login.allowed", Actor: d.actor(), Client: d.Client, Subject: d.KeyID, Detail: detail,
+			Event: loginAllowed, Actor: d.actor(), Client: d.Client, Subject: d.KeyID, Detail: detail,
 		})
 	})
 	if err != nil {
@@ -217,14 +240,14 @@ func (g *Gate) recordLogin(ctx context.Context, a Attempt, d Decision) error {
 
 // Refused records an attempt that ended without a proved key or a password, and
 // returns why it was refused.
-func (g *Gate) Refused(ctx context.Context, a Attempt) (Decision, error) {
-	d, err := g.Explain(ctx, a)
+func (g *Gate) Refused(ctx context.Context, a Attempt) (d Decision, err error) {
+	defer func() { g.observe(a, d, 0) }()
+	d, err = g.Explain(ctx, a)
 	if err != nil {
 		return g.fault(a, err), err
 	}
 	if d.Allowed() { // it would have got in, had it gone on
-		d.Reason = ClosedBeforeLogin
-		d.What, d.Remedy = explanation(d.Reason, facts{user: d.Client, address: a.Address.Unmap().String(), ftp: a.Protocol == FTP})
+		d.conclude(ClosedBeforeLogin, facts{user: d.Client, address: a.Address.Unmap().String(), ftp: a.Protocol == FTP})
 	}
 	return d, g.refuse(ctx, a, d)
 }
@@ -232,7 +255,7 @@ func (g *Gate) Refused(ctx context.Context, a Attempt) (Decision, error) {
 // refuse records a refusal, or counts it if it is a repetition, and adds it to
 // the address's failures if it is of a kind that guessing consists of.
 func (g *Gate) refuse(ctx context.Context, a Attempt, d Decision) error {
-	kind := refusal{bucket: bucket(a.Address), client: d.Client, reason: d.Reason, probe: d.probe(a)}
+	kind := refusal{bucket: bucket(a.Address), client: d.Client, reason: d.Reason, proved: d.proved, probe: d.probe(a)}
 	switch d.Reason {
 	case UnknownClient, KeyUnknown, SignatureInvalid, KeyRevoked, PasswordMissing, PasswordWrong:
 		if kind.probe {
@@ -247,15 +270,25 @@ func (g *Gate) refuse(ctx context.Context, a Attempt, d Decision) error {
 			}
 		}
 	}
+	if kind.stranger = g.Learn && !d.proved && !g.Admit(ctx, a.Address); kind.stranger {
+		g.strangers.add(stranger{a.Protocol, bucket(a.Address), d.Reason}, printable(a.User), printable(a.Detail), g.now())
+	}
 	if !g.refusals.first(kind, g.now()) {
 		return nil
 	}
-	g.Log.Warn("login refused", "reason", d.Reason, "user", printable(a.User), "address", a.Address.Unmap(),
-		"protocol", a.Protocol, "offered", fingerprints(a.Offered), "software", printable(a.Software), "what", d.What, "remedy", d.Remedy)
-	return g.recordRefusal(ctx, d, map[string]string{
-		"reason": string(d.Reason), "user": printable(a.User), "address": a.Address.Unmap().String(), "protocol": a.Protocol,
-		"offered": fingerprints(a.Offered), "software": printable(a.Software), "detail": printable(a.Detail),
-	})
+	g.Log.Warn("login refused", "event", "login.refused", "reason", d.Reason, "address", a.Address.Unmap(), "protocol", a.Protocol,
+		"user", printable(a.User), "offered", fingerprints(a.Offered), "software", printable(a.Software), "what", d.What, "remedy", d.Remedy)
+	if kind.stranger {
+		return nil
+	}
+	detail := d.facts.lasting()
+	detail["reason"], detail["protocol"] = string(d.Reason), a.Protocol
+	detail["user"], detail["address"] = printable(a.User), a.Address.Unmap().String()
+	detail["offered"], detail["software"], detail["detail"] = fingerprints(a.Offered), printable(a.Software), printable(a.Detail)
+	if d.proved {
+		detail["proved"] = d.Fingerprint
+	}
+	return g.recordRefusal(ctx, d, detail)
 }
 
 func (g *Gate) recordRefusal(ctx context.Context, d Decision, detail map[string]string) error {
@@ -266,7 +299,7 @@ func (g *Gate) recordRefusal(ctx context.Context, d Decision, detail map[string]
 	}
 	err := g.DB.Write(ctx, func(tx *database.Tx) error {
 		return audit.Append(tx, g.now(), audit.Entry{
-			Event: "login.refused", Actor: "gateway", Client: d.Client, Subject: d.KeyID, Detail: detail,
+			Event: loginRefused, Actor: "gateway", Client: d.Client, Subject: d.KeyID, Detail: detail,
 		})
 	})
 	if err != nil {

@@ -50,13 +50,14 @@ func (g *Gate) AskPassword(ctx context.Context, a Attempt) (Decision, error) {
 		if found.client != nil {
 			d.client, d.Client = *found.client, found.client.ID.String()
 		}
-		f.unknown = found.client == nil
+		f.unknown, f.producer = found.client == nil, found.client != nil && found.client.Producer()
 		d.Reason = g.plainReason(a, found)
 	}
 	if d.Allowed() {
 		return d, nil
 	}
-	d.What, d.Remedy = explanation(d.Reason, f)
+	d.conclude(d.Reason, f)
+	g.observe(a, d, 0)
 	return d, g.refuse(ctx, a, d)
 }
 
@@ -179,9 +180,11 @@ type checks struct {
 func newChecks() checks {
 	key := make([]byte, sha256.Size)
 	_, _ = rand.Read(key) // never fails: the program would end
+	// Half of the cores: whoever guesses passwords must leave the others something.
+	atATime := max(runtime.GOMAXPROCS(0)/2, 1)
 	return checks{
 		matches: password.Hash.Matches, decoy: password.Decoy(), key: key,
-		slots: make(chan struct{}, runtime.GOMAXPROCS(0)), seen: map[[sha256.Size]byte]time.Time{},
+		slots: make(chan struct{}, atATime), seen: map[[sha256.Size]byte]time.Time{},
 	}
 }
 

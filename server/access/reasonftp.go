@@ -17,14 +17,14 @@ func explanationFTP(r Reason, f facts) (what, remedy string) {
 		if f.tls {
 			how = "over TLS"
 		}
-		return fmt.Sprintf("client %s gets in over FTP from %s with its password, %s", f.user, f.address, how),
+		return fmt.Sprintf("%s gets in over FTP from %s with its password, %s", f.name(), f.address, how),
 			"nothing needs to be done; if it still can't connect, have it check that its own firewall lets it out to this gateway's FTP port and passive ports"
 	case TooManyAttempts:
 		if !f.password {
 			return "", ""
 		}
-		return fmt.Sprintf("the password of client %s is locked out after too many wrong ones from its own addresses, until %s; its SSH keys are not", f.user, minute(f.when)),
-			fmt.Sprintf("find out who tries with `sealdrop audit list --client %s`; `sealdrop ban lift client:%s` lets it try again at once", f.user, f.user)
+		return fmt.Sprintf("the password of %s is locked out after too many wrong ones from its own addresses, until %s; its SSH keys are not", f.name(), minute(f.when)),
+			fmt.Sprintf("find out who tries with `sealdrop attempts --client %s`; `sealdrop ban lift client:%s` lets it try again at once", f.user, f.user)
 	case ClosedBeforeLogin:
 		return fmt.Sprintf("the client at %s hung up before it gave a password", f.address),
 			"have it accept the gateway's certificate when asked, and check the user name and the password that its program keeps"
@@ -32,17 +32,17 @@ func explanationFTP(r Reason, f facts) (what, remedy string) {
 		return fmt.Sprintf("the client at %s did not log in in time", f.address),
 			"have it try again; a question about the certificate that waits behind another window is the usual cause"
 	case PasswordMissing:
-		return fmt.Sprintf("client %s has no password, which FTP needs", f.user),
+		return fmt.Sprintf("%s has no password, which FTP needs", f.name()),
 			fmt.Sprintf("set one with `sealdrop password set --client %s --generate`, or have the client use sFTP with its SSH key", f.user)
 	case PasswordWrong:
-		return fmt.Sprintf("the password that client %s gave from %s is not the one that is set", f.user, f.address),
+		return fmt.Sprintf("the password that %s gave from %s is not the one that is set", f.name(), f.address),
 			fmt.Sprintf("have the client type it anew, for its program may keep an old one; or set another with `sealdrop password set --client %s --generate`", f.user)
 	case PasswordExpired:
-		return fmt.Sprintf("the password of client %s expired on %s", f.user, day(f.when)),
+		return fmt.Sprintf("the password of %s expired on %s", f.name(), day(f.when)),
 			fmt.Sprintf("set another with `sealdrop password set --client %s --generate`", f.user)
 	case ProtocolNotEnabled:
-		return fmt.Sprintf("client %s may not use FTP", f.user),
-			fmt.Sprintf("have it use sFTP, or let it in with `sealdrop client set %s --ftp tls`", f.user)
+		return fmt.Sprintf("%s may not use FTP", f.name()),
+			useSFTP(f)
 	case TLSFailed:
 		return fmt.Sprintf("the client at %s and the gateway could not agree on TLS: %s", f.address, orNothing(f.detail)),
 			"have it accept the gateway's certificate, and use a program that knows TLS 1.2: FileZilla 3.5, WinSCP 5.5, curl 7.34, lftp 4.4, or later"
@@ -50,8 +50,25 @@ func explanationFTP(r Reason, f facts) (what, remedy string) {
 		return inTheClear(r, f)
 	case PassivePortUnreachable:
 		return unreachable(f)
+	case DataNotResumed:
+		return fmt.Sprintf("a data connection of %s from %s did not resume the TLS session of the control connection", f.name(), f.address),
+			"have the client use a program that resumes TLS sessions, such as FileZilla, WinSCP, lftp or curl, or set ftp.tls.require_session_reuse to false"
+	case DataTLSFailed:
+		return fmt.Sprintf("TLS could not be set up on a data connection of %s from %s", f.name(), f.address),
+			"have the client accept the gateway's certificate for data connections, too"
+	case DataInTheClear:
+		return fmt.Sprintf("%s from %s wanted to send or get data in the clear, which it may not", f.name(), f.address),
+			"have the client encrypt its data connections: PROT P, which WinSCP and FileZilla send by themselves"
 	}
 	return "", ""
+}
+
+// useSFTP is what to do where FTP is not to be had. A producer can't be given it.
+func useSFTP(f facts) string {
+	if f.producer {
+		return "have it use sFTP with its SSH key, as producers do"
+	}
+	return fmt.Sprintf("have it use sFTP, or let it in with `sealdrop client set %s --ftp tls`", f.user)
 }
 
 func orNothing(detail string) string {
@@ -62,7 +79,7 @@ func orNothing(detail string) string {
 }
 
 func inTheClear(r Reason, f facts) (what, remedy string) {
-	who := "client " + f.user
+	who := f.name()
 	if f.unknown {
 		who = fmt.Sprintf("%q, who is no client,", f.user)
 	}

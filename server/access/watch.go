@@ -76,7 +76,7 @@ func (g *Gate) Admit(ctx context.Context, addr netip.Addr) bool {
 	if now := g.now(); now.Sub(g.networks.checked) >= missInterval || now.Before(g.networks.checked) {
 		g.networks.checked = now
 		if err := g.refresh(ctx); err != nil {
-			g.Log.Error("the list of networks could not be read", "error", err)
+			g.Log.Error("the list of networks could not be read", "event", "fault.catalog", "error", err)
 			return false
 		}
 	}
@@ -139,14 +139,15 @@ func (g *Gate) Run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			if err := g.flushRefusals(context.WithoutCancel(ctx), g.now().Add(RepeatWindow)); err != nil {
-				g.Log.Error("repeated refusals could not be recorded", "error", err)
+			ctx := context.WithoutCancel(ctx)
+			if err := errors.Join(g.flushRefusals(ctx, g.now().Add(RepeatWindow)), g.flushStrangers(ctx)); err != nil {
+				g.Log.Error("repeated refusals could not be recorded", "event", "fault.not-recorded", "error", err)
 			}
 			return
 		case <-tick.C:
 		}
 		if err := g.refresh(ctx); err != nil {
-			g.Log.Error("access could not be checked", "error", err)
+			g.Log.Error("access could not be checked", "event", "fault.catalog", "error", err)
 			continue
 		}
 		// Admit may have refreshed the table first: what counts is which mark the
@@ -156,8 +157,8 @@ func (g *Gate) Run(ctx context.Context) {
 			g.review(ctx)
 			seen, reviewed = mark, g.now()
 		}
-		if err := g.flushRefusals(ctx, g.now()); err != nil {
-			g.Log.Error("repeated refusals could not be recorded", "error", err)
+		if err := errors.Join(g.flushRefusals(ctx, g.now()), g.flushStrangersSometimes(ctx)); err != nil {
+			g.Log.Error("repeated refusals could not be recorded", "event", "fault.not-recorded", "error", err)
 		}
 	}
 }
@@ -179,7 +180,7 @@ func (g *Gate) review(ctx context.Context) {
 	for _, s := range sessions {
 		d, err := g.judge(ctx, s.attempt, time.Time{})
 		if err != nil {
-			g.Log.Error("a session could not be judged", "client", s.Client.ID, "error", err)
+			g.Log.Error("a session could not be judged", "event", "fault.catalog", "client", s.Client.ID, "error", err)
 			continue
 		}
 		if d.Allowed() {
@@ -188,16 +189,17 @@ func (g *Gate) review(ctx context.Context) {
 		g.mu.Lock()
 		s.ended = true
 		g.mu.Unlock()
-		g.Log.Warn("session ended", "client", s.Client.ID, "address", s.Address, "reason", d.Reason, "what", d.What, "remedy", d.Remedy)
+		g.Log.Warn("session ended", "event", "session.ended", "client", s.Client.ID, "address", s.Address, "reason", d.Reason, "what", d.What, "remedy", d.Remedy)
 		s.end(string(d.Reason))
+		detail := d.facts.lasting()
+		detail["reason"], detail["protocol"], detail["address"] = string(d.Reason), s.attempt.Protocol, s.Address.String()
 		err = g.DB.Write(ctx, func(tx *database.Tx) error {
 			return audit.Append(tx, g.now(), audit.Entry{
-				Event: "session.ended", Actor: "gateway", Client: s.Client.ID.String(), Subject: s.KeyID,
-				Detail: map[string]string{"reason": string(d.Reason), "address": s.Address.String()},
+				Event: sessionEnded, Actor: "gateway", Client: s.Client.ID.String(), Subject: s.KeyID, Detail: detail,
 			})
 		})
 		if err != nil {
-			g.Log.Error("the end of a session could not be recorded", "client", s.Client.ID, "error", err)
+			g.Log.Error("the end of a session could not be recorded", "event", "fault.not-recorded", "client", s.Client.ID, "error", err)
 		}
 	}
 }

@@ -180,7 +180,7 @@ func TestIdempotencyKeyStandsForOneContent(t *testing.T) {
 		status             int
 	}{
 		{here + "a", "x", key, 201},
-		{here + "a", "x", key, 200},
+		{here + "a", "x", key, 201},
 		{here + "a", "y", key, 422},
 		{here + "b", "x", key, 422},
 		{here + "b", "x", "Idempotency-Key: two", 201},

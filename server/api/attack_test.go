@@ -1,16 +1,19 @@
 package api_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/sealdrop/sealdrop/reports/intake/producer"
 	"github.com/sealdrop/sealdrop/server/api"
 )
 
@@ -169,6 +172,70 @@ func TestUploadsAreBounded(t *testing.T) {
 	a := h.put(here+"a", "x")
 	if a.status != 503 || a.kind() != "too-many-uploads" || a.header.Get("Retry-After") == "" {
 		t.Errorf("%d %s", a.status, a.kind())
+	}
+}
+
+func TestTrickleHoldsNoPlace(t *testing.T) {
+	t.Parallel()
+	h := start(t, func(c *api.Config) { c.MinRate, c.RateWindow = 1000, 300*time.Millisecond })
+	c := h.dial()
+	_, err := io.WriteString(c, h.head("a", "Content-Length: 100000"))
+	must(t, err)
+	ended := make(chan int, 1)
+	go func() { ended <- h.raw(c, "x") }()
+	for {
+		select {
+		case status := <-ended:
+			if status != 408 || h.count() > 0 {
+				t.Errorf("status %d", status)
+			}
+			return
+		case <-time.After(20 * time.Millisecond):
+			_, _ = io.WriteString(c, "x") // it may be closed by now
+		}
+	}
+}
+
+func TestRevokedTokenOfAKeptConnection(t *testing.T) {
+	t.Parallel()
+	h := start(t)
+	c := h.dial()
+	r := bufio.NewReader(c)
+	for i, want := range []int{201, 401} {
+		_, err := io.WriteString(c, h.head(fmt.Sprint(i), "Content-Length: 1")+"x")
+		must(t, err)
+		got, err := http.ReadResponse(r, nil)
+		must(t, err)
+		_, _ = io.Copy(io.Discard, got.Body)
+		if got.StatusCode != want {
+			t.Errorf("request %d: status %d", i, got.StatusCode)
+		}
+		_, err = h.producers.Revoke(t.Context(), "test", "nightly")
+		must(t, err)
+	}
+	if reasons := h.guard.reasons(); len(reasons) != 1 || reasons[0] != producer.TokenRevoked {
+		t.Errorf("recorded: %v", reasons)
+	}
+}
+
+// Whoever tries tokens out is shut out before the token is looked at, so that being
+// right once does not show.
+func TestLockedOutAddressCannotTryOn(t *testing.T) {
+	t.Parallel()
+	h := start(t)
+	for range 3 {
+		if a := h.put(here+"a", "x", "Authorization: Bearer sealdrop_guess"); a.status != 401 {
+			t.Errorf("%d %s", a.status, a.kind())
+		}
+	}
+	h.guard.mu.Lock()
+	h.guard.banned = true
+	h.guard.mu.Unlock()
+	if a := h.put(here+"a", "x"); a.status != 429 || a.kind() != "too-many-attempts" || a.header.Get("Retry-After") == "" || h.count() > 0 {
+		t.Errorf("%d %s", a.status, a.kind())
+	}
+	if reasons := h.guard.reasons(); len(reasons) != 3 || reasons[2] != producer.TokenUnknown {
+		t.Errorf("recorded: %v", reasons)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/sha512"
 	"encoding/base64"
 	"hash"
+	"net/http"
 	"strings"
 )
 
@@ -85,3 +86,51 @@ func (d digests) checks() (list []check) {
 }
 
 func (c check) good() bool { return bytes.Equal(c.Sum(nil), c.want) }
+
+const contentDigest = "Content-Digest"
+
+// trailer checks a Content-Digest that comes behind the body (RFC 9530, section 2),
+// where who streams a report first knows it. It has to be announced in Trailer, so
+// that there is something to compare with; what it must have is sha-256.
+type trailer struct {
+	hash.Hash // nil if none was announced
+	request   *http.Request
+}
+
+func newTrailer(r *http.Request) trailer {
+	t := trailer{request: r}
+	if _, announced := r.Trailer[contentDigest]; announced {
+		t.Hash = sha256.New()
+	}
+	return t
+}
+
+func (t trailer) Write(p []byte) (int, error) {
+	if t.Hash == nil {
+		return len(p), nil
+	}
+	return t.Hash.Write(p)
+}
+
+// check is for after the body's end, which is when the trailer is there.
+func (t trailer) check() *Problem {
+	lines := t.request.Trailer.Values(contentDigest)
+	switch {
+	case t.Hash == nil && len(lines) == 0:
+		return nil
+	case t.Hash == nil:
+		return problem(badDigest, "it came behind the body, and Trailer did not announce it")
+	case len(lines) == 0:
+		return problem(badDigest, "Trailer announced it, and it did not come")
+	}
+	d, p := parseDigest(lines)
+	switch {
+	case p != nil:
+		return p
+	case d.sha256 == nil:
+		return problem(badDigest, "behind the body it must have sha-256")
+	case !bytes.Equal(d.sha256, t.Sum(nil)):
+		return problem(otherDigest, "")
+	}
+	return nil
+}

@@ -16,17 +16,32 @@
 // that is cut off, stalls, has another length than was announced, or another digest
 // than Content-Digest says (RFC 9530) publishes nothing.
 //
+// The digest may also come behind the body, in a trailer that was announced.
+//
 // An Idempotency-Key is bound to the content that it was first used for before that
 // is published, so it can't come to stand for two, not even across a crash; what
-// is kept of the content is a keyed hash.
+// is kept of the content is a keyed hash. The answer is recorded in the transaction
+// that publishes, and a repeat gets it, byte for byte, whatever became of the report
+// or the disk since. While a delivery is under way, another with its key is refused
+// with 409. Refusals are not recorded: after one, the same may be tried again.
 //
 // # Who may
 //
 // A producer proves itself with a bearer token or a client certificate that leads
 // to the operator's authority, and who talks through the unix socket is known to
 // the kernel. Each request is decided on by itself, and once more when the body is
-// whole: a producer that was revoked meanwhile publishes nothing. A client that a
+// whole: a producer that was revoked meanwhile publishes nothing, and a certificate
+// is verified each time with the authorities as they are then. A client that a
 // producer may not deliver to is answered like one that there is not.
+//
+// [Guard] records who could not prove it, with the reason, which the answer doesn't
+// tell; an address that goes on guessing is locked out (429) before its next proof is
+// looked at.
+//
+// # What holds no place
+//
+// A body may take its time, but neither pause ([Config].StallTimeout) nor trickle
+// (MinRate), and one producer can't take up the places of all.
 //
 // # What it refuses
 //

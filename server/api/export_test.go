@@ -1,5 +1,7 @@
 package api
 
+import "net/http"
+
 // Document is the OpenAPI document.
 func Document() []byte { return openapi }
 
@@ -24,4 +26,13 @@ func (s *Server) Routes() (list []string) {
 func ParseDigest(lines []string) (sha256, sha512 []byte, ok bool) {
 	d, p := parseDigest(lines)
 	return d.sha256, d.sha512, p == nil
+}
+
+// CheckTrailer reports whether a Content-Digest behind a body is taken for good.
+func CheckTrailer(value, body string) bool {
+	r := &http.Request{Trailer: http.Header{contentDigest: nil}}
+	t := newTrailer(r)
+	_, _ = t.Write([]byte(body))
+	r.Trailer.Set(contentDigest, value)
+	return t.check() == nil
 }

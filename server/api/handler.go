@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/sealdrop/sealdrop/reports"
-	"github.com/sealdrop/sealdrop/reports/publish"
 )
 
 //go:embed openapi.json
@@ -134,7 +133,7 @@ func (s *Server) addressed(r *http.Request) (d delivery, p *Problem) {
 func (s *Server) failed(r *http.Request, err error) *Problem {
 	p := explain(err)
 	if p.Status >= http.StatusInternalServerError {
-		s.Log.Error("a request to the API failed", "method", r.Method, "path", r.URL.Path, "problem", p.Type, "error", err)
+		s.Log.Error("a request to the API failed", "event", "api.request-failed", "method", r.Method, "path", r.URL.Path, "problem", p.Type, "error", err)
 	}
 	return p
 }
@@ -150,33 +149,25 @@ func (s *Server) put(w http.ResponseWriter, r *http.Request) *Problem {
 	if r.ContentLength > s.MaxReport {
 		return explain(&http.MaxBytesError{Limit: s.MaxReport})
 	}
+	end, p := s.flights.begin(d)
+	if p != nil {
+		return p
+	}
+	defer end()
 	select {
 	case s.uploads <- struct{}{}:
 		defer func() { <-s.uploads }()
 	default:
 		return problem(busy, "")
 	}
-	o, err := s.Publisher.Publish(r.Context(), publish.Delivery{
-		Client: d.client, Name: d.name, Modified: d.modified, Size: r.ContentLength, Replace: d.replace, Actor: "api:" + d.producer,
-	}, s.newBody(r.Context(), w, r, d))
+	o, err := s.take(r.Context(), d, s.newBody(r.Context(), w, r, d))
+	if err == nil {
+		err = o.send(w, d.client)
+	}
 	if err != nil {
-		s.Log.Info("a delivery was refused", "producer", d.producer, "client", d.client, "name", d.name, "error", err)
+		s.Log.Info("a delivery was refused", "event", "delivery.refused", "producer", d.producer, "client", d.client, "name", d.name, "error", err)
 		return s.failed(r, err)
 	}
-	v := view(o.Report)
-	v.Known = o.Known
-	status := http.StatusCreated
-	switch {
-	case o.Known:
-		status = http.StatusOK
-	case o.Report.State == reports.Held:
-		status = http.StatusAccepted
-	}
-	if o.HeldBecause != nil {
-		v.HeldBecause = o.HeldBecause.Error()
-	}
-	w.Header().Set("Location", "/v1/clients/"+url.PathEscape(d.client.String())+"/reports/"+url.PathEscape(v.ID))
-	sendJSON(w, status, v)
 	return nil
 }
 

@@ -34,12 +34,15 @@ import (
 
 // shelf is a publisher that keeps what was published, under client and name.
 type shelf struct {
+	db      *database.DB
 	mu      sync.Mutex
 	reports map[string]string
 	actors  map[string]string
 	begun   chan struct{}
 	fail    error
-	held    bool
+	// lost fails a delivery after it was published, as a crash does.
+	lost error
+	held bool
 }
 
 func (s *shelf) Publish(ctx context.Context, d publish.Delivery, r io.Reader) (publish.Outcome, error) {
@@ -66,7 +69,12 @@ func (s *shelf) Publish(ctx context.Context, d publish.Delivery, r io.Reader) (p
 	if s.held {
 		o.Report.State, o.HeldBecause = reports.Held, keys.ErrNoRecipient
 	}
-	return o, nil
+	if d.Record != nil {
+		if err := s.db.Write(ctx, func(tx *database.Tx) error { return d.Record(tx, o) }); err != nil {
+			return publish.Outcome{}, err
+		}
+	}
+	return o, s.lost
 }
 
 func (s *shelf) get(at string) (content string, found bool) {
@@ -88,11 +96,51 @@ type harness struct {
 	*shelf
 	t         *testing.T
 	producers *producer.Register
+	guard     guard
 	server    *api.Server
 	front     *server.Server
 	address   string
 	roots     *x509.CertPool
 	acme, all string // tokens
+}
+
+// guard is one that keeps nobody away, until banned is set.
+type guard struct {
+	mu       sync.Mutex
+	banned   bool
+	refusals []producer.Refusal
+	allowed  int
+}
+
+func (g *guard) LockedOut(context.Context, netip.Addr) (time.Time, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.banned {
+		return time.Now().Add(time.Minute), nil
+	}
+	return time.Time{}, nil
+}
+
+func (g *guard) Refused(_ context.Context, _ netip.Addr, r *producer.Refusal) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.refusals = append(g.refusals, *r)
+	return nil
+}
+
+func (g *guard) Allowed(netip.Addr) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.allowed++
+}
+
+func (g *guard) reasons() (list []producer.Reason) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, r := range g.refusals {
+		list = append(list, r.Reason)
+	}
+	return list
 }
 
 func clientID(t *testing.T, s string) reports.ClientID {
@@ -118,7 +166,7 @@ func start(t *testing.T, change ...func(*api.Config)) *harness {
 	for _, id := range []string{"acme", "globex"} {
 		must(t, register.AddClient(t.Context(), "test", keys.Client{ID: clientID(t, id), Name: id}))
 	}
-	h := &harness{t: t, shelf: &shelf{reports: map[string]string{}, actors: map[string]string{}}, producers: producer.New(db, time.Now)}
+	h := &harness{t: t, shelf: &shelf{db: db, reports: map[string]string{}, actors: map[string]string{}}, producers: producer.New(db, time.Now)}
 	h.acme, err = h.producers.Add(t.Context(), "test", producer.Producer{Name: "nightly", Clients: []reports.ClientID{clientID(t, "acme")}})
 	must(t, err)
 	h.all, err = h.producers.Add(t.Context(), "test", producer.Producer{Name: "everywhere", All: true})
@@ -141,7 +189,8 @@ func start(t *testing.T, change ...func(*api.Config)) *harness {
 			}
 			return reports.Report{ID: id, Client: clientID(t, "acme"), Kind: reports.KindReport, State: reports.Collected}, nil
 		},
-		Uploads: 4, MaxReport: 1 << 20, HeaderTimeout: 2 * time.Second, IdleTimeout: 5 * time.Second, StallTimeout: 2 * time.Second,
+		Guard:   &h.guard,
+		Uploads: 4, UploadsPerProducer: 4, MaxReport: 1 << 20, RateWindow: time.Minute, HeaderTimeout: 2 * time.Second, IdleTimeout: 5 * time.Second, StallTimeout: 2 * time.Second,
 		Now: time.Now, Log: log,
 	}
 	for _, f := range change {

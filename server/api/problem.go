@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"os"
+	"strconv"
+	"time"
 
 	"github.com/sealdrop/sealdrop/internal/database"
 	"github.com/sealdrop/sealdrop/reports"
@@ -23,6 +26,9 @@ type Problem struct {
 	Detail string `json:"detail,omitempty"`
 	// Remedy is what the producer or its operator can do.
 	Remedy string `json:"remedy"`
+
+	// wait is when it is worth trying again, 0 for the usual.
+	wait time.Duration
 }
 
 func (p *Problem) Error() string {
@@ -53,6 +59,9 @@ const (
 	otherDigest    kind = "digest-mismatch"
 	badKey         kind = "invalid-idempotency-key"
 	reusedKey      kind = "idempotency-key-reused"
+	keyInUse       kind = "idempotency-key-in-use"
+	lockedOut      kind = "too-many-attempts"
+	tooSlow        kind = "too-slow"
 	noLength       kind = "length-required"
 	encoded        kind = "encoded-body"
 	incomplete     kind = "incomplete-body"
@@ -81,6 +90,9 @@ func kinds() map[kind]Problem {
 		otherDigest:   {Status: 400, Title: "the body has another digest than Content-Digest says; nothing was published", Remedy: "the report was changed on the way or while it was read: send it again"},
 		badKey:        {Status: 400, Title: "Idempotency-Key can't be understood", Remedy: "send 1 to 255 visible ASCII characters, once"},
 		reusedKey:     {Status: 422, Title: "Idempotency-Key was used for another delivery; nothing was published", Remedy: "make a new key for each report, and keep it for trying again only"},
+		keyInUse:      {Status: 409, Title: "a delivery with this Idempotency-Key is under way", Remedy: "wait for its answer, or send it again in a while: if the first one succeeds, its answer is repeated"},
+		lockedOut:     {Status: 429, Title: "this address is locked out after failed attempts", Remedy: "correct the token or certificate; the gateway's operator can lift it: `sealdrop ban lift`"},
+		tooSlow:       {Status: 408, Title: "the body came too slowly; nothing was published", Remedy: "send it again, with the same Idempotency-Key; the gateway's operator can lower api.limits.min_rate"},
 		noLength:      {Status: 411, Title: "the request has no body", Remedy: "send Content-Length, 0 for an empty report, or the body in chunks"},
 		encoded:       {Status: 415, Title: "the body is encoded", Remedy: "send the report as it is, without Content-Encoding"},
 		incomplete:    {Status: 400, Title: "the body is not whole; nothing was published", Remedy: "send it again, with the same Idempotency-Key"},
@@ -152,6 +164,11 @@ func (p *Problem) send(w http.ResponseWriter) {
 		h.Set("WWW-Authenticate", `Bearer realm="sealdrop"`)
 	case http.StatusServiceUnavailable:
 		h.Set("Retry-After", "5")
+	case http.StatusTooManyRequests:
+		h.Set("Retry-After", strconv.FormatInt(max(1, int64(math.Ceil(p.wait.Seconds()))), 10))
+	}
+	if p.Type == problemPath+string(keyInUse) {
+		h.Set("Retry-After", "2")
 	}
 	if p.Type == problemPath+string(badDigest) {
 		h.Set("Want-Content-Digest", "sha-256=10, sha-512=5")
@@ -166,7 +183,11 @@ func sendJSON(w http.ResponseWriter, status int, value any) {
 		w.Header().Set("Content-Type", "application/json")
 	}
 	w.WriteHeader(status)
+	_ = writeJSON(w, value)
+}
+
+func writeJSON(w io.Writer, value any) error {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
-	_ = enc.Encode(value)
+	return enc.Encode(value)
 }

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sealdrop/sealdrop/internal/database"
 	"github.com/sealdrop/sealdrop/reports"
 	"github.com/sealdrop/sealdrop/reports/intake/producer"
 	"github.com/sealdrop/sealdrop/reports/publish"
@@ -31,7 +32,10 @@ type Publisher interface {
 type Producers interface {
 	ByToken(ctx context.Context, token string) (producer.Producer, error)
 	ByCertificate(ctx context.Context, name string) (producer.Producer, error)
-	Claim(ctx context.Context, producer, key, content string) error
+	Answered(ctx context.Context, producer, key string) (bool, error)
+	Claim(ctx context.Context, u producer.Use) (producer.Answer, error)
+	Record(tx *database.Tx, u producer.Use, a producer.Answer) (producer.Answer, error)
+	Answer(ctx context.Context, u producer.Use, a producer.Answer) (producer.Answer, error)
 }
 
 // Config is what a [Server] needs.
@@ -49,15 +53,21 @@ type Config struct {
 	// Certificate is the server's, asked for at each handshake. It may be nil if
 	// ServeConn is not used.
 	Certificate func() (*tls.Certificate, error)
-	// ClientCAs are the authorities of producers' certificates; nil: there are none,
-	// and certificates are not asked for.
-	ClientCAs *x509.CertPool
+	// ClientCAs returns the authorities of producers' certificates as they are now;
+	// nil: there are none, and certificates are not asked for.
+	ClientCAs func() *x509.CertPool
+	Guard     Guard
 
-	Uploads       int   // at one time
-	MaxReport     int64 // bytes
-	HeaderTimeout time.Duration
-	IdleTimeout   time.Duration // between requests
-	StallTimeout  time.Duration // without a byte in a body
+	Uploads            int   // at one time
+	UploadsPerProducer int   // of them
+	MaxReport          int64 // bytes
+	HeaderTimeout      time.Duration
+	IdleTimeout        time.Duration // between requests
+	StallTimeout       time.Duration // without a byte in a body
+	// MinRate is how many bytes a second a body must come with, taken over each
+	// RateWindow that the gateway waits for it. 0: any.
+	MinRate    int64
+	RateWindow time.Duration
 
 	Now func() time.Time
 	Log *slog.Logger
@@ -69,20 +79,31 @@ type Server struct {
 	http    *http.Server
 	uploads chan struct{}
 	queue   *queue
+	flights flights
 	tls     *tls.Config
-	refused refusals
 	drain   func()
 }
 
 // New returns a server. Its Shutdown must be called.
 func New(c Config) *Server {
-	s := &Server{Config: c, uploads: make(chan struct{}, c.Uploads), queue: newQueue()}
+	s := &Server{
+		Config: c, uploads: make(chan struct{}, c.Uploads), queue: newQueue(),
+		flights: flights{keys: map[[2]string]struct{}{}, of: map[string]int{}, most: c.UploadsPerProducer},
+	}
 	s.tls = &tls.Config{
 		MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.Certificate() },
 	}
 	if c.ClientCAs != nil {
-		s.tls.ClientAuth, s.tls.ClientCAs = tls.VerifyClientCertIfGiven, c.ClientCAs
+		// Whether it is good is seen at each request, and told to who shows it. The
+		// authorities go into the question, so that a program with several certificates
+		// knows which is meant.
+		s.tls.ClientAuth, s.tls.ClientCAs = tls.RequestClientCert, c.ClientCAs()
+		s.tls.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			now := s.tls.Clone()
+			now.GetConfigForClient, now.ClientCAs = nil, c.ClientCAs()
+			return now, nil
+		}
 	}
 	s.http = &http.Server{
 		Handler: s.handler(), ReadHeaderTimeout: c.HeaderTimeout, IdleTimeout: c.IdleTimeout, MaxHeaderBytes: maxHeader,

@@ -14,7 +14,10 @@
 //     a dot, is not final: the file waits, sealed in a blob that no row shows, until
 //     it is renamed in the same session. The reply to the close, or to the rename, is
 //     sent when the report is durable, and says why it was not taken.
-//   - What was broken off, or has no final name at the session's end, leaves nothing.
+//   - What was broken off, or has no final name at the session's end, leaves nothing:
+//     a .part can be neither renamed nor continued in another session. The seal's key
+//     and state are in memory only, and kept nowhere they would be lost from; the
+//     producer uploads the whole file again.
 //   - Only what this session has written and not yet delivered is listed. A report
 //     that it has delivered can be asked for its length and time, since some
 //     programs check what they sent; it can't be read, renamed or removed.

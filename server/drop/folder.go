@@ -31,8 +31,9 @@ type Publisher interface {
 // Config is what a [Folder] needs.
 type Config struct {
 	Publisher Publisher
-	// Clients returns whom the producer may deliver to, in the order of ids.
-	Clients func(ctx context.Context) ([]reports.ClientID, error)
+	// Clients returns whom the producer may deliver to, in the order of ids, from
+	// behind after and at most limit of them.
+	Clients func(ctx context.Context, after string, limit int) ([]reports.ClientID, error)
 	// Approve returns nil if the producer may deliver to a client now.
 	// fs.ErrNotExist: it may not, and is told what it is told of clients that there
 	// are not.
@@ -58,7 +59,6 @@ type Folder struct {
 	uploads   map[reports.Name]*upload // on their way or staged
 	delivered map[reports.Name]folder.Entry
 	order     []reports.Name // of delivered, the oldest first
-	listed    []reports.ClientID
 }
 
 // New returns the folders of a session, which the caller must close.
@@ -165,25 +165,13 @@ func (f *Folder) List(ctx context.Context, dir reports.Name, after string, limit
 	return list[:min(limit, len(list))], nil
 }
 
-// listClients asks for the clients at the first page, and goes on from there with
-// the others.
 func (f *Folder) listClients(ctx context.Context, after string, limit int) ([]folder.Entry, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if after == "" {
-		var err error
-		if f.listed, err = f.Clients(ctx); err != nil {
-			return nil, err
-		}
+	ids, err := f.Clients(ctx, after, limit)
+	if err != nil {
+		return nil, err
 	}
-	list := []folder.Entry{}
-	for _, id := range f.listed {
-		if len(list) == limit {
-			break
-		}
-		if id.String() <= after {
-			continue
-		}
+	list := make([]folder.Entry, 0, len(ids))
+	for _, id := range ids {
 		name, err := reports.ParseSegment(id.String())
 		if err != nil {
 			return nil, err

@@ -95,13 +95,15 @@ func newBench(t *testing.T) *bench {
 	b.Folder = drop.New(drop.Config{
 		Publisher: b.shelf, Actor: "producer:batch",
 		Now: func() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) },
-		Clients: func(context.Context) (list []reports.ClientID, err error) {
+		Clients: func(_ context.Context, after string, limit int) (list []reports.ClientID, err error) {
 			for _, s := range []string{"acme", "globex"} {
 				id, err := reports.ParseClientID(s)
 				if err != nil {
 					return nil, err
 				}
-				list = append(list, id)
+				if s > after && len(list) < limit {
+					list = append(list, id)
+				}
 			}
 			return list, nil
 		},

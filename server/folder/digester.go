@@ -79,7 +79,7 @@ func (d *Digester) run(ctx context.Context) {
 	for {
 		var again <-chan time.Time
 		if err := d.pass(ctx); err != nil && ctx.Err() == nil {
-			d.log.Error("digests of uploads could not be stored; trying again later", "error", err, "after", digestRetry)
+			d.log.Error("digests of uploads could not be stored; trying again later", "event", "digest.not-stored", "error", err, "after", digestRetry)
 			again = time.After(digestRetry)
 		}
 		select {
@@ -131,7 +131,7 @@ func (d *Digester) complete(ctx context.Context, u catalog.Undigested) error {
 		return err
 	}
 	d.unreadable[u.Blob] = true
-	d.log.Error("an upload's content can't be read; it stays without a digest", "client", r.Client, "report", r.ID, "blob", u.Blob, "error", unreadable)
+	d.log.Error("an upload's content can't be read; it stays without a digest", "event", "digest.unreadable", "client", r.Client, "report", r.ID, "blob", u.Blob, "error", unreadable)
 	return nil
 }
 

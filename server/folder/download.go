@@ -68,6 +68,7 @@ func (d *download) Close() error {
 	err := d.content.Close()
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.fs.store.observe(Transfer{Protocol: d.fs.session.Protocol, Bytes: d.covered.Bytes(), Well: d.err == nil && err == nil})
 	if d.err != nil || err != nil || d.covered.Bytes() == 0 && d.report.Size > 0 {
 		return err
 	}

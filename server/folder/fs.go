@@ -25,6 +25,22 @@ type Store struct {
 	Digester *Digester
 	Now      func() time.Time
 	Log      *slog.Logger
+	// Observe is told of every file once it is closed. nil: nobody is told.
+	Observe func(Transfer)
+}
+
+// Transfer is what became of a file that a client opened.
+type Transfer struct {
+	Protocol string
+	Upload   bool
+	Bytes    int64 // that came, or that went out, those sent twice counted once
+	Well     bool  // it ended well; of a file that is read, that is no promise that all of it was
+}
+
+func (s *Store) observe(t Transfer) {
+	if s.Observe != nil {
+		s.Observe(t)
+	}
 }
 
 // Session tells on whose behalf a folder is served.
@@ -223,12 +239,16 @@ func (f *FS) copyOf(existing reports.Report) (*blob.Writer, error) {
 
 // logNoSpace tells the operator; the client is told, too, and can do nothing.
 func (f *FS) logNoSpace(name reports.Name) {
-	f.store.Log.Error("an upload was refused: the disk is full", "client", f.session.Client, "name", name)
+	f.store.Log.Error("an upload was refused: the disk is full", "event", "upload.disk-full", "client", f.session.Client, "name", name)
 }
 
 // logRefused tells the operator of an upload that the client has no quota for.
 func (f *FS) logRefused(name reports.Name, err error) {
-	f.store.Log.Warn("an upload was refused", "client", f.session.Client, "name", name, "error", err)
+	remedy := ""
+	if over, ok := errors.AsType[*reports.QuotaError](err); ok {
+		remedy = over.UploadHint()
+	}
+	f.store.Log.Warn("an upload was refused", "event", "upload.refused", "client", f.session.Client, "name", name, "error", err, "remedy", remedy)
 }
 
 func (f *FS) forget(u *upload) {

@@ -40,7 +40,7 @@ func (r *Recorder) record(t catalog.Transfer) { r.queue <- t }
 func (r *Recorder) work() {
 	for t := range r.queue {
 		if err := r.catalog.Collect(context.Background(), t); err != nil {
-			r.log.Error("a receipt could not be written", "client", t.Report.Client, "report", t.Report.ID, "error", err)
+			r.log.Error("a receipt could not be written", "event", "receipt.not-written", "client", t.Report.Client, "report", t.Report.ID, "error", err)
 		}
 	}
 }

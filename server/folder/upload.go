@@ -314,6 +314,13 @@ func (u *upload) Close() error {
 		return fmt.Errorf("closing %s: %w", u.name, fs.ErrClosed)
 	}
 	defer u.fs.forget(u)
+	err := u.settle(failed)
+	u.fs.store.observe(Transfer{Protocol: u.fs.session.Protocol, Upload: true, Bytes: u.w.Size(), Well: err == nil})
+	return err
+}
+
+// settle publishes an upload that came whole, and keeps aside one that did not.
+func (u *upload) settle(failed error) error {
 	// The client may be gone by now; what it is told, or what it may resume
 	// from, must not depend on that.
 	ctx := context.Background()
@@ -390,6 +397,6 @@ func (u *upload) drop(err error) {
 		return
 	}
 	if err := u.fs.store.Blobs.Delete(u.w.ID()); err != nil {
-		u.fs.store.Log.Warn("an upload's content could not be deleted; a sweep will", "blob", u.w.ID(), "error", err)
+		u.fs.store.Log.Warn("an upload's content could not be deleted; a sweep will", "event", "blob.not-deleted", "blob", u.w.ID(), "error", err)
 	}
 }

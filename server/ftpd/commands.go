@@ -478,9 +478,7 @@ func (s *session) extendedPassive(arg string) bool {
 
 // replyTo is the reply for an error; what is internal goes to the log.
 func (s *session) replyTo(err error) (code int, text string) {
-	if remedy := dataRemedy(err); remedy != "" {
-		s.log.Warn("a data connection was refused", "error", err, "remedy", remedy)
-	}
+	s.tellOfData(err)
 	for _, r := range replies() {
 		if errors.Is(err, r.err) {
 			return r.code, r.text
@@ -497,23 +495,26 @@ func (s *session) replyTo(err error) (code int, text string) {
 		return 426, "The data connection broke off."
 	}
 	if s.ctx.Err() == nil {
-		s.log.Error("a command failed", "error", err)
+		s.log.Error("a command failed", "event", "ftp.command-failed", "error", err)
 	}
 	return 451, "Something went wrong in the server."
 }
 
-// dataRemedy is what to do about a data connection that was refused for how the
-// client protects it; "" for any other error.
-func dataRemedy(err error) string {
+// tellOfData tells the gate of a data connection that was refused for how the client
+// protects it.
+func (s *session) tellOfData(err error) {
+	s.mu.Lock()
+	client := s.client
+	s.mu.Unlock()
 	switch {
+	case client == nil:
 	case errors.Is(err, errNotResumed):
-		return "have the client use a program that resumes TLS sessions, such as FileZilla, WinSCP, lftp or curl, or set ftp.tls.require_session_reuse to false"
+		client.DataRefused(NotResumed)
 	case errors.Is(err, errHandshake):
-		return "have the client accept the gateway's certificate for data connections, too"
+		client.DataRefused(DataTLSFailed)
 	case errors.Is(err, errClearData):
-		return "have the client encrypt its data connections: PROT P, which WinSCP and FileZilla send by themselves"
+		client.DataRefused(InTheClear)
 	}
-	return ""
 }
 
 // replies maps what a folder, or this package, may answer with. The first that

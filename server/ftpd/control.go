@@ -127,7 +127,7 @@ func (s *session) replied(code int, text string) {
 	case code >= 400 && err != nil:
 		code, text = s.replyTo(err)
 	case code == 500:
-		s.log.Error("the FTP library failed", "reply", text)
+		s.log.Error("the FTP library failed", "event", "ftp.library-failed", "reply", text)
 		code, text = 451, "Something went wrong in the server."
 	case r.answer != nil:
 		if code, text = r.answer(code); text == "" {

@@ -292,7 +292,7 @@ func (d *dataConn) watch() {
 			before, moved = now, time.Now()
 			d.session.conn.Touch()
 		} else if time.Since(moved) > limit {
-			d.session.log.Info("closing a data connection that stalled", "for", limit)
+			d.session.log.Info("closing a data connection that stalled", "event", "data.stalled", "for", limit)
 			d.stalled.Store(true)
 			_ = d.tcp.SetDeadline(time.Unix(1, 0)) // whoever reads or writes is woken
 			return

@@ -30,6 +30,17 @@ const (
 	ClosedBeforeLogin Cause = "closed-before-login"
 	TimedOut          Cause = "timeout"
 	TLSFailed         Cause = "tls-failed"
+	NotTLS            Cause = "not-tls" // FTP in the clear, or nothing, where TLS comes first
+)
+
+// DataFault is why a data connection was refused.
+type DataFault string
+
+// The faults, a closed list.
+const (
+	NotResumed    DataFault = "not-resumed" // the TLS session of the control connection
+	DataTLSFailed DataFault = "tls-failed"
+	InTheClear    DataFault = "in-the-clear" // which the client may not use
 )
 
 // Gate decides who logs in. Its methods are called by many goroutines at once,
@@ -67,6 +78,8 @@ type Session interface {
 	// data and did not; Reached tells that it did.
 	Unreachable(announced netip.AddrPort)
 	Reached()
+	// DataRefused tells that a data connection was refused for how it is protected.
+	DataRefused(why DataFault)
 	// Close is called once, after everything the session had open is closed.
 	Close()
 }

@@ -48,6 +48,7 @@ type testGate struct {
 	open        int
 	unreachable []netip.AddrPort
 	reached     int
+	dataRefused []ftpd.DataFault
 }
 
 func (g *testGate) Ask(_ context.Context, a ftpd.Attempt) error {
@@ -99,6 +100,12 @@ func (s *testSession) Reached() {
 	s.g.mu.Lock()
 	defer s.g.mu.Unlock()
 	s.g.reached++
+}
+
+func (s *testSession) DataRefused(why ftpd.DataFault) {
+	s.g.mu.Lock()
+	defer s.g.mu.Unlock()
+	s.g.dataRefused = append(s.g.dataRefused, why)
 }
 
 func (s *testSession) Close() {

@@ -102,7 +102,7 @@ func (s *session) end(reason string) {
 	s.mu.Lock()
 	log := s.log
 	s.mu.Unlock()
-	log.Info("ending the session", "reason", reason)
+	log.Info("ending the session", "event", "connection.ended", "reason", reason)
 	s.cancel()
 	_ = s.conn.Close()
 }
@@ -136,13 +136,13 @@ func (s *session) auth(arg string) bool {
 	case s.in.Buffered() > 0:
 		// What came in the clear together with AUTH would be taken for something
 		// that was said under TLS.
-		s.log.Warn("commands were sent in the clear behind AUTH TLS; closing the connection")
+		s.log.Warn("commands were sent in the clear behind AUTH TLS; closing the connection", "event", "ftp.injection")
 		s.say(421, "Nothing may follow AUTH before TLS; closing the connection.")
 		return false
 	default:
 		s.say(234, "Go ahead with TLS.")
 		s.login.asked = false
-		return s.startTLS()
+		return s.startTLS(false)
 	}
 	return true
 }

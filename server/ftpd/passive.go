@@ -107,7 +107,7 @@ func (p *ports) hand(conn net.Conn, at netip.AddrPort) {
 	}
 	p.mu.Unlock()
 	if !wanted {
-		p.log.Debug("closing a data connection that nobody waits for", "address", from, "port", at.Port())
+		p.log.Debug("closing a data connection that nobody waits for", "event", "data.unexpected", "address", from, "port", at.Port())
 		_ = conn.Close()
 	}
 }

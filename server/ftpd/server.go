@@ -170,7 +170,7 @@ func (s *Server) ServeConn(ctx context.Context, c Conn, implicit bool) {
 	defer func() {
 		_ = c.Close()
 		if p := recover(); p != nil {
-			log.Error("connection panicked", "panic", p, "stack", string(debug.Stack()))
+			log.Error("connection panicked", "event", "panic.connection", "panic", p, "stack", string(debug.Stack()))
 		}
 	}()
 	defer context.AfterFunc(ctx, func() { _ = c.Close() })()

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -117,7 +118,7 @@ func (s *session) serve(ctx context.Context, implicit bool) {
 	defer context.AfterFunc(s.ctx, s.idle.Broadcast)()
 	defer s.finish()
 	if implicit {
-		if !s.startTLS() {
+		if !s.startTLS(true) {
 			return
 		}
 		s.private = true
@@ -128,7 +129,7 @@ func (s *session) serve(ctx context.Context, implicit bool) {
 
 	library := ftpserver.NewFtpServer(&driver{s})
 	if err := library.Listen(); err != nil {
-		s.log.Error("the FTP library refused its settings", "error", err)
+		s.log.Error("the FTP library refused its settings", "event", "ftp.library-failed", "error", err)
 		return
 	}
 	// It serves the one connection that its listener has, in a goroutine, and
@@ -183,14 +184,14 @@ func (s *session) begin() bool {
 func (s *session) next() (line string, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.log.Error("command panicked", "panic", p, "stack", string(debug.Stack()))
+			s.log.Error("command panicked", "event", "panic.command", "panic", p, "stack", string(debug.Stack()))
 			err = io.EOF
 		}
 	}()
 	for len(s.queue) == 0 {
 		line, err := s.readLine()
 		if err != nil {
-			s.log.Debug("control connection ended", "error", err)
+			s.log.Debug("control connection ended", "event", "connection.closed", "error", err)
 			return "", io.EOF
 		}
 		if !s.command(line) {
@@ -352,13 +353,21 @@ func (s *session) hangUp() error {
 	return s.control.Close()
 }
 
-// startTLS makes the control connection an encrypted one.
-func (s *session) startTLS() bool {
-	conn := tls.Server(s.conn, s.tls)
+// startTLS makes the control connection an encrypted one. With implicit, it is the
+// first thing on the connection.
+func (s *session) startTLS(implicit bool) bool {
+	under := &heardConn{Conn: s.conn}
+	conn := tls.Server(under, s.tls)
 	ctx, cancel := context.WithTimeout(s.ctx, s.server.cfg.ConnectTimeout)
 	defer cancel()
 	if err := conn.HandshakeContext(ctx); err != nil {
 		s.login.attempt.Cause, s.login.attempt.Detail = TLSFailed, printable(handshakeFault(err), maxDetail)
+		if other, ok := errors.AsType[tls.RecordHeaderError](err); ok && implicit && isCommand(other.RecordHeader[:]) {
+			s.login.attempt.Cause, s.login.attempt.Detail = NotTLS, "FTP"
+		}
+		if implicit && !under.heard.Load() && (errors.Is(err, io.EOF) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)) {
+			s.login.attempt.Cause, s.login.attempt.Detail = NotTLS, "nothing" // as who waits for a greeting
+		}
 		return false
 	}
 	s.out.Lock()
@@ -367,6 +376,30 @@ func (s *session) startTLS() bool {
 	s.in.Reset(conn)
 	s.login.attempt.TLS = true
 	return true
+}
+
+// isCommand reports whether it begins like a command of FTP.
+func isCommand(b []byte) bool {
+	for _, c := range b[:3] { // the shortest has three letters
+		if c|0x20 < 'a' || c|0x20 > 'z' {
+			return false
+		}
+	}
+	return true
+}
+
+// heardConn remembers whether the client has said anything.
+type heardConn struct {
+	net.Conn
+	heard atomic.Bool
+}
+
+func (c *heardConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.heard.Store(true)
+	}
+	return n, err
 }
 
 // handshakeFault says why TLS could not be set up.

@@ -233,7 +233,7 @@ func (d *download) finish(failed error) {
 		d.file.TransferError(failed)
 	}
 	if err = d.file.Close(); err != nil {
-		d.s.log.Error("closing a download", "error", err)
+		d.s.log.Error("closing a download", "event", "ftp.download-failed", "error", err)
 	}
 }
 
@@ -243,7 +243,7 @@ var errPanicked = errors.New("the folder panicked")
 // and its data connection open, and nothing would ever end the session.
 func (s *session) rescue(err *error) {
 	if p := recover(); p != nil {
-		s.log.Error("transfer panicked", "panic", p, "stack", string(debug.Stack()))
+		s.log.Error("transfer panicked", "event", "panic.transfer", "panic", p, "stack", string(debug.Stack()))
 		*err = errPanicked
 	}
 }

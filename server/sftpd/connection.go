@@ -25,6 +25,7 @@ type connection struct {
 	ssh     *ssh.ServerConn
 	hello   *helloConn
 	session Session
+	share   *share // the client's
 
 	handles   atomic.Int32 // open files and folders
 	requested atomic.Int64 // when the last request came or was answered, unix nanoseconds
@@ -42,6 +43,7 @@ func newConnection(s *Server, l *login, sc *ssh.ServerConn, hc *helloConn, sessi
 		ssh:     sc,
 		hello:   hc,
 		session: session,
+		share:   s.shares.of(session.Client()),
 		streams: make(map[*stream]struct{}),
 	}
 	c.touch()
@@ -57,6 +59,7 @@ func (c *connection) serve(ctx context.Context, channels <-chan ssh.NewChannel, 
 	// Files are closed under this context: it ends after the last of them.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
+	defer c.server.shares.giveBack(c.session.Client())
 	started := time.Now()
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -80,7 +83,7 @@ func (c *connection) serve(ctx context.Context, channels <-chan ssh.NewChannel, 
 			c.serveChannel(ctx, st, reqs)
 		})
 	}
-	c.log.Debug("connection closed", "after", time.Since(started))
+	c.log.Debug("connection closed", "event", "connection.closed", "after", time.Since(started))
 }
 
 // contain ends the connection, and only that, when its goroutine panicked.
@@ -91,7 +94,7 @@ func (c *connection) contain() {
 }
 
 func (c *connection) panicked(p any) {
-	c.log.Error("connection panicked", "panic", p, "stack", string(debug.Stack()))
+	c.log.Error("connection panicked", "event", "panic.connection", "panic", p, "stack", string(debug.Stack()))
 	_ = c.conn.Close()
 }
 
@@ -200,7 +203,7 @@ func (c *connection) watch(over <-chan struct{}) {
 		case <-tick.C:
 		}
 		if why := c.verdict(draining == nil); why != "" {
-			c.log.Info("ending the connection", "reason", why)
+			c.log.Info("ending the connection", "event", "connection.ended", "reason", why)
 			_ = c.conn.Close()
 			return
 		}

@@ -17,7 +17,9 @@
 //   - Memory is bounded: under 64 KiB are buffered to look at a client's first
 //     packet, a session holds at most 16 requests and [Config.MaxHandles] open
 //     files and folders, folders are listed in pages, and the request buffers of
-//     a session that pauses are given back.
+//     a session that pauses are given back. Of a client's sessions 16 may hold as
+//     many requests, the others two: one client that reads no answers can't take the
+//     memory of all.
 //   - The text of an internal error never reaches a client; it is in the log.
 //   - A panic of a folder, a gate or this package ends the connection it happened
 //     in, and no other.

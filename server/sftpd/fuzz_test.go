@@ -57,7 +57,7 @@ func FuzzRequests(f *testing.F) {
 		if len(data) > 1<<20 {
 			return
 		}
-		c := &connection{server: s, log: slog.New(slog.DiscardHandler), conn: nopConn{}, session: fuzzSession{}, streams: map[*stream]struct{}{}}
+		c := &connection{server: s, log: slog.New(slog.DiscardHandler), conn: nopConn{}, session: fuzzSession{}, share: &share{}, streams: map[*stream]struct{}{}}
 		ch := &bytesChannel{in: bytes.NewReader(data)}
 		st := newStream(c, ch)
 		done := make(chan struct{})

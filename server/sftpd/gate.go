@@ -55,7 +55,8 @@ const (
 	AlgorithmRefused  Cause = "algorithm-refused"   // the key's type, or how it signs
 	KeyTooWeak        Cause = "key-too-weak"        // by Config.CheckKey
 	SignatureInvalid  Cause = "signature-invalid"   // the client does not have the private half
-	ClosedBeforeLogin Cause = "closed-before-login" // by the client, or what it sent was not SSH
+	ClosedBeforeLogin Cause = "closed-before-login" // by the client
+	NotSSH            Cause = "not-ssh"             // what it sent is none; Detail says what it is, if that can be told
 	TooManyTries      Cause = "too-many-tries"
 	TimedOut          Cause = "timeout"
 )

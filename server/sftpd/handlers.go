@@ -63,7 +63,7 @@ func (h *handlers) done(op, name string, err *error) {
 	}
 	out, internal := toStatus(*err)
 	if internal {
-		h.st.conn.log.Error("request failed", "request", op, "name", name, "error", *err)
+		h.st.conn.log.Error("request failed", "event", "sftp.request-failed", "request", op, "name", name, "error", *err)
 	}
 	*err = out
 }
@@ -227,7 +227,7 @@ func (f *writing) Close() (err error) {
 	err = f.u.Close()
 	if broken := f.broken.Load(); broken != nil && err != nil && err.Error() == (*broken).Error() {
 		// That the client is gone is no fault of the gateway's.
-		f.h.st.conn.log.Info("an upload was broken off", "name", f.name, "error", err)
+		f.h.st.conn.log.Info("an upload was broken off", "event", "upload.broken-off", "name", f.name, "error", err)
 		return &status{sftp.ErrSSHFxConnectionLost, "the upload was broken off"}
 	}
 	return err

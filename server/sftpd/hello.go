@@ -27,7 +27,36 @@ const (
 	kexInitWait = 2 * time.Second
 )
 
-var errNotSSH = errors.New("the client did not introduce itself as SSH 2")
+// notSSHError says that a client did not introduce itself as SSH 2.
+type notSSHError struct{ speaks string }
+
+func (e *notSSHError) Error() string { return "the client speaks " + e.speaks + ", not SSH 2" }
+
+// otherProtocol stands for one that [speaks] does not know; the others are told by
+// their names.
+const (
+	otherProtocol = "another protocol"
+	protocolTLS   = "TLS"
+)
+
+// speaks tells which protocol a client speaks that does not introduce itself as SSH.
+func speaks(b []byte) string {
+	const handshake, tls = 22, 3 // RFC 8446, section 5.1: the record's type and its major version
+	if len(b) >= 2 && b[0] == handshake && b[1] == tls {
+		return protocolTLS
+	}
+	for _, method := range []string{"GET ", "HEAD ", "POST ", "PUT ", "OPTIONS ", "CONNECT ", "PROPFIND ", "PRI * HTTP"} {
+		if bytes.HasPrefix(b, []byte(method)) {
+			return "HTTP"
+		}
+	}
+	for _, command := range []string{"USER ", "AUTH ", "FEAT\r", "QUIT\r", "SYST\r"} {
+		if len(b) >= len(command) && bytes.EqualFold(b[:len(command)], []byte(command)) {
+			return "FTP"
+		}
+	}
+	return otherProtocol
+}
 
 // kexInit is SSH_MSG_KEXINIT (RFC 4253, section 7.1).
 type kexInit struct {
@@ -67,19 +96,25 @@ func exchangeHello(c net.Conn) (hello, *helloConn, error) {
 	var h hello
 	buf, err := readUntil(c, nil, func(b []byte) (int, bool) {
 		i := bytes.IndexByte(b, '\n')
-		return maxIdentification, i >= 0
+		return maxIdentification, i >= 0 || speaks(b) == protocolTLS // which has no lines
 	})
 	hc.replay = buf
+	if protocol := speaks(buf); err != nil && protocol != otherProtocol {
+		return h, hc, &notSSHError{protocol}
+	}
 	if err != nil {
 		return h, hc, err
 	}
 	end := bytes.IndexByte(buf, '\n')
 	if end < 0 || end >= maxIdentification {
-		return h, hc, errNotSSH
+		return h, hc, &notSSHError{speaks(buf)}
+	}
+	if protocol := speaks(buf); protocol == protocolTLS { // it has no line to show
+		return h, hc, &notSSHError{protocol}
 	}
 	h.version = string(bytes.TrimSuffix(buf[:end], []byte("\r")))
 	if v := []byte(h.version); !bytes.HasPrefix(v, []byte("SSH-2.0-")) && !bytes.HasPrefix(v, []byte("SSH-1.99-")) {
-		return h, hc, errNotSSH
+		return h, hc, &notSSHError{speaks(buf)}
 	}
 
 	if err := c.SetReadDeadline(time.Now().Add(kexInitWait)); err != nil {

@@ -149,7 +149,7 @@ func (l *login) refuse(cause Cause, detail string) {
 // end is what the gate calls to have the connection die.
 func (l *login) end(reason string) {
 	l.endOnce.Do(func() {
-		l.log.Info("ending the connection", "reason", reason)
+		l.log.Info("ending the connection", "event", "connection.ended", "reason", reason)
 		_ = l.conn.Close()
 	})
 }
@@ -171,7 +171,7 @@ func (l *login) report(err error, timedOut bool) {
 		cause, detail = l.attempt.Cause, l.attempt.Detail
 	}
 	l.attempt.Cause, l.attempt.Detail = cause, printable(detail, maxDetail)
-	l.log.Debug("connection ended before login", "cause", cause, "detail", l.attempt.Detail, "asked", l.asked)
+	l.log.Debug("connection ended before login", "event", "connection.closed-before-login", "cause", cause, "detail", l.attempt.Detail, "asked", l.asked)
 	if !l.asked {
 		l.server.cfg.Gate.Refused(context.WithoutCancel(l.ctx), l.attempt)
 	}
@@ -179,6 +179,9 @@ func (l *login) report(err error, timedOut bool) {
 
 // classify finds the cause in what the handshake failed with.
 func classify(err error, timedOut bool) (Cause, string) {
+	if other, ok := errors.AsType[*notSSHError](err); ok {
+		return NotSSH, other.speaks
+	}
 	if none, ok := errors.AsType[*ssh.AlgorithmNegotiationError](err); ok {
 		return NoCommonAlgorithm, fmt.Sprintf("%s: the client offered %s", none.What, strings.Join(none.RequestedAlgorithms, ","))
 	}

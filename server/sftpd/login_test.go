@@ -235,8 +235,15 @@ func TestClientThatWaitsForOurKexInit(t *testing.T) {
 func TestAttackGarbageInsteadOfHello(t *testing.T) {
 	t.Parallel()
 	huge := binary.BigEndian.AppendUint32([]byte("SSH-2.0-x\r\n"), 0xffffffff)
+	speaks := map[string]string{ // "": it is SSH as far as can be told, or nothing
+		"http": "HTTP", "tls": "TLS", "short tls": "TLS", "cut http": "HTTP", "ftp": "FTP", "ssh 1": "another protocol", "endless line": "another protocol",
+	}
 	for name, bytes := range map[string][]byte{
 		"http":             []byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+		"cut http":         []byte("POST /login"),
+		"tls":              append([]byte("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"), make([]byte, 500)...),
+		"short tls":        []byte("\x16\x03\x01\x00\x20\x01\x00\x00\x1c\x03\x03"),
+		"ftp":              []byte("user acme\r\n"),
 		"ssh 1":            []byte("SSH-1.5-old\r\n"),
 		"endless line":     bytes.Repeat([]byte("A"), 100_000),
 		"huge packet":      append(huge, bytes.Repeat([]byte{0}, 70_000)...),
@@ -254,7 +261,11 @@ func TestAttackGarbageInsteadOfHello(t *testing.T) {
 			_, _ = io.Copy(io.Discard, nc)
 			_ = nc.Close()
 			a := h.gate.nextRefused(t)
-			if a.Cause != sftpd.ClosedBeforeLogin {
+			want := sftpd.ClosedBeforeLogin
+			if speaks[name] != "" {
+				want = sftpd.NotSSH
+			}
+			if a.Cause != want || want == sftpd.NotSSH && a.Detail != speaks[name] {
 				t.Errorf("cause %q, detail %q", a.Cause, a.Detail)
 			}
 			if strings.ContainsFunc(a.ClientVersion+a.Detail, func(r rune) bool { return r < ' ' }) || len(a.ClientVersion) > 255 || len(a.Detail) > 512 {
@@ -265,7 +276,7 @@ func TestAttackGarbageInsteadOfHello(t *testing.T) {
 }
 
 // A stranger who sends half a handshake and waits holds a slot until the login
-// time-out, and little memory.
+// time-out, or until another stranger takes it, and little memory.
 func TestAttackStalledHandshakes(t *testing.T) {
 	t.Parallel()
 	h := start(t, options{limits: func(l *server.Limits) {
@@ -279,10 +290,10 @@ func TestAttackStalledHandshakes(t *testing.T) {
 		conns = append(conns, nc)
 	}
 	causes := map[sftpd.Cause]int{}
-	for range 40 {
+	for range 50 {
 		causes[h.gate.nextRefused(t).Cause]++
 	}
-	if causes[sftpd.TimedOut] != 40 {
+	if causes[sftpd.TimedOut] != 40 || causes[sftpd.ClosedBeforeLogin] != 10 {
 		t.Errorf("causes: %v", causes)
 	}
 	if st := h.server.Stats(); st.Refused[server.TooManyUnauthenticated] != 10 || st.Unauthenticated != 0 {

@@ -110,6 +110,7 @@ type Server struct {
 	cfg      Config
 	hostKeys []ssh.Signer
 	aes      bool
+	shares   *shares
 }
 
 // New makes a server.
@@ -123,7 +124,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("sftp server: %w", err)
 	}
 	setNamesPerReply()
-	return &Server{cfg: cfg, hostKeys: keys, aes: hardwareAES()}, nil
+	return &Server{cfg: cfg, hostKeys: keys, aes: hardwareAES(), shares: newShares()}, nil
 }
 
 // ServeConn serves one connection from its first byte to its end, and closes it.
@@ -133,7 +134,7 @@ func (s *Server) ServeConn(ctx context.Context, c Conn) {
 	defer func() {
 		_ = c.Close()
 		if p := recover(); p != nil {
-			log.Error("connection panicked", "panic", p, "stack", string(debug.Stack()))
+			log.Error("connection panicked", "event", "panic.connection", "panic", p, "stack", string(debug.Stack()))
 		}
 	}()
 	defer context.AfterFunc(ctx, func() { _ = c.Close() })()
@@ -153,7 +154,7 @@ func (s *Server) ServeConn(ctx context.Context, c Conn) {
 	}
 	session, ok := sc.Permissions.ExtraData[sessionKey{}].(Session)
 	if !ok {
-		log.Error("login without a session")
+		log.Error("login without a session", "event", "sftp.no-session")
 		return
 	}
 	c.Authenticated()

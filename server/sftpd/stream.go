@@ -21,6 +21,7 @@ const (
 	typeOpen          = 3
 	typeClose         = 4
 	typeOpenDir       = 11
+	typeReadDir       = 12
 	typeExtended      = 200
 	typeExtendedReply = 201
 
@@ -35,8 +36,13 @@ const (
 	// sshPacket is what one SSH packet carries: everybody's maximum.
 	sshPacket = 32 << 10
 	// maxPending is how many requests are worked on at a time. Each may hold
-	// two buffers of maxPacket.
+	// two buffers of maxPacket, which are kept as long as the request server is.
 	maxPending = 16
+	// fewPending is the same in the sessions of a client that has maxWide others.
+	fewPending = 2
+	// maxWide is how many sessions of a client, over all of its connections, get
+	// maxPending.
+	maxWide = 16
 )
 
 var errBadPacket = errors.New("malformed sFTP packet")
@@ -91,7 +97,7 @@ func (st *stream) serve(ctx context.Context) uint32 {
 	st.ended = true
 	st.out.Unlock()
 	if err != nil && !errors.Is(err, io.EOF) {
-		st.conn.log.Info("sftp session ended", "error", err)
+		st.conn.log.Info("sftp session ended", "event", "sftp.session-broken", "error", err)
 		return 1
 	}
 	return 0
@@ -148,15 +154,20 @@ func (st *stream) readBody(n int) ([]byte, error) {
 func (st *stream) give(ctx context.Context, p packet) error {
 	st.mu.Lock()
 	limit := maxPending
+	if st.run != nil {
+		limit = st.run.width
+	}
 	if st.alone || st.appending.Load() > 0 {
 		limit = 1
 	}
 	st.settle(limit)
 	// Handles are numbers that a client can guess. One that uses a handle while
 	// it is being opened or closed would have two workers of the request server
-	// at the same file, one of them half way through changing it.
+	// at the same file, one of them half way through changing it. A page of a listing
+	// takes more memory than any other answer, and nobody asks for two at a time who
+	// wants to read them.
 	typ := p.head[4]
-	st.alone = typ == typeOpen || typ == typeOpenDir || typ == typeClose
+	st.alone = typ == typeOpen || typ == typeOpenDir || typ == typeReadDir || typ == typeClose
 	if st.broken != nil {
 		st.mu.Unlock()
 		return st.broken
@@ -199,6 +210,7 @@ func (st *stream) settle(limit int) {
 func (st *stream) start(ctx context.Context) {
 	r := &run{
 		st:    st,
+		width: st.conn.share.enter(),
 		next:  make(chan packet),
 		taken: make(chan struct{}, 1),
 		eof:   make(chan struct{}),
@@ -280,6 +292,7 @@ type run struct {
 	st    *stream
 	next  chan packet
 	taken chan struct{}
+	width int           // how many requests it is given at a time
 	eof   chan struct{} // closed: no packet will come
 	done  chan struct{} // closed: the request server is gone
 	err   error         // why, once done is closed
@@ -289,6 +302,7 @@ type run struct {
 }
 
 func (r *run) finish() {
+	r.st.conn.share.leave(r.width)
 	r.st.mu.Lock()
 	r.over = true
 	r.st.answered.Broadcast()

@@ -30,6 +30,7 @@ type Client struct {
 	QuotaBytes int64
 	QuotaFiles int64
 	DeliversTo string
+	Notify     string
 	Declared   string
 	CreatedAt  int64
 }
@@ -64,6 +65,7 @@ type Entry struct {
 	CollectedAt int64
 	RemovedAt   int64
 	LegalHold   int64
+	HoldReason  string
 	Replaces    int64
 	Coverage    string
 }
@@ -78,6 +80,8 @@ type IdempotencyKey struct {
 	Key      string
 	Content  string
 	At       int64
+	Status   int64
+	Answer   string
 }
 
 type Key struct {
@@ -90,15 +94,69 @@ type Key struct {
 	Material      string
 	AddedAt       int64
 	ExpiresAt     int64
+	MaxAge        int64
 	RetiresAt     int64
 	RevokedAt     int64
 	RevokedReason string
 	LastUsedAt    int64
+	ImportedBy    string
+	ImportedUid   int64
+	ImportedLogin int64
+	ApprovedBy    string
+	ApprovedAt    int64
+	Replaces      string
+	Overlap       int64
+}
+
+type KeyUpdate struct {
+	KeyID         string
+	Material      string
+	Renews        int64
+	Changes       string
+	At            int64
+	ImportedBy    string
+	ImportedUid   int64
+	ImportedLogin int64
+}
+
+type LegalHold struct {
+	ClientID string
+	Reason   string
+	Since    int64
+	SetBy    string
 }
 
 type Mark struct {
 	Name string
 	N    int64
+}
+
+type Message struct {
+	ID        string
+	ClientID  string
+	Channel   string
+	Target    string
+	Kind      string
+	Content   string
+	State     string
+	CreatedAt int64
+	Since     int64
+	NextAt    int64
+	Claimed   int64
+	Claims    int64
+	Tries     int64
+	LastError string
+	Answer    string
+	SettledAt int64
+}
+
+type Outbox struct {
+	ID       string
+	At       int64
+	Kind     string
+	ClientID string
+	Subject  string
+	Detail   string
 }
 
 type Partial struct {
@@ -148,4 +206,20 @@ type Source struct {
 	Source   string
 	EntryID  string
 	At       int64
+}
+
+type Stranger struct {
+	Protocol string
+	Address  string
+	Reason   string
+	UserName string
+	Detail   string
+	FirstAt  int64
+	LastAt   int64
+	Times    int64
+}
+
+type Told struct {
+	Key string
+	At  int64
 }

@@ -79,6 +79,42 @@ func (q *Queries) AllNetworks(ctx context.Context) ([]string, error) {
 	return items, nil
 }
 
+const answerIdempotencyKey = `-- name: AnswerIdempotencyKey :exec
+UPDATE idempotency_keys SET status = $1, answer = $2 WHERE producer = $3 AND key = $4 AND status = 0
+`
+
+type AnswerIdempotencyKeyParams struct {
+	Status   int64
+	Answer   string
+	Producer string
+	Key      string
+}
+
+func (q *Queries) AnswerIdempotencyKey(ctx context.Context, arg AnswerIdempotencyKeyParams) error {
+	_, err := q.db.ExecContext(ctx, answerIdempotencyKey,
+		arg.Status,
+		arg.Answer,
+		arg.Producer,
+		arg.Key,
+	)
+	return err
+}
+
+const approveKey = `-- name: ApproveKey :exec
+UPDATE keys SET approved_by = $1, approved_at = $2, replaces = '', overlap = 0 WHERE id = $3
+`
+
+type ApproveKeyParams struct {
+	ApprovedBy string
+	ApprovedAt int64
+	ID         string
+}
+
+func (q *Queries) ApproveKey(ctx context.Context, arg ApproveKeyParams) error {
+	_, err := q.db.ExecContext(ctx, approveKey, arg.ApprovedBy, arg.ApprovedAt, arg.ID)
+	return err
+}
+
 const blobKnown = `-- name: BlobKnown :one
 SELECT CAST(CASE WHEN EXISTS (SELECT 1 FROM entries WHERE entries.blob = $1)
     OR EXISTS (SELECT 1 FROM partials WHERE partials.blob = $1)
@@ -101,12 +137,112 @@ func (q *Queries) BumpMark(ctx context.Context, name string) error {
 	return err
 }
 
+const claimMessage = `-- name: ClaimMessage :execrows
+UPDATE messages SET claimed = 1, claims = claims + 1, next_at = $1
+WHERE id = $2 AND state = 'pending' AND claims = $3 AND next_at <= $4
+`
+
+type ClaimMessageParams struct {
+	Until  int64
+	ID     string
+	Claims int64
+	Now    int64
+}
+
+func (q *Queries) ClaimMessage(ctx context.Context, arg ClaimMessageParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, claimMessage,
+		arg.Until,
+		arg.ID,
+		arg.Claims,
+		arg.Now,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const countBans = `-- name: CountBans :one
+SELECT COUNT(*) FROM bans WHERE until_at > $1
+`
+
+func (q *Queries) CountBans(ctx context.Context, now int64) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countBans, now)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const countClientCollected = `-- name: CountClientCollected :one
+SELECT COUNT(*) FROM entries WHERE client_id = $1 AND collected_at > 0 AND collected_at >= $2 AND kind = 'report'
+`
+
+type CountClientCollectedParams struct {
+	ClientID string
+	Since    int64
+}
+
+func (q *Queries) CountClientCollected(ctx context.Context, arg CountClientCollectedParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countClientCollected, arg.ClientID, arg.Since)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const countClientEntries = `-- name: CountClientEntries :one
 SELECT COUNT(*) FROM entries WHERE client_id = $1 AND kind <> 'folder'
 `
 
 func (q *Queries) CountClientEntries(ctx context.Context, clientID string) (int64, error) {
 	row := q.db.QueryRowContext(ctx, countClientEntries, clientID)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const countClientMessages = `-- name: CountClientMessages :one
+SELECT COUNT(*) AS n, CAST(COALESCE(MIN(created_at), 0) AS BIGINT) AS oldest FROM messages WHERE client_id = $1 AND state = $2
+`
+
+type CountClientMessagesParams struct {
+	ClientID string
+	State    string
+}
+
+type CountClientMessagesRow struct {
+	N      int64
+	Oldest int64
+}
+
+func (q *Queries) CountClientMessages(ctx context.Context, arg CountClientMessagesParams) (CountClientMessagesRow, error) {
+	row := q.db.QueryRowContext(ctx, countClientMessages, arg.ClientID, arg.State)
+	var i CountClientMessagesRow
+	err := row.Scan(&i.N, &i.Oldest)
+	return i, err
+}
+
+const countClientPublished = `-- name: CountClientPublished :one
+SELECT COUNT(*) FROM entries WHERE client_id = $1 AND published_at > 0 AND published_at >= $2 AND kind = 'report'
+`
+
+type CountClientPublishedParams struct {
+	ClientID string
+	Since    int64
+}
+
+func (q *Queries) CountClientPublished(ctx context.Context, arg CountClientPublishedParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countClientPublished, arg.ClientID, arg.Since)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const countCollected = `-- name: CountCollected :one
+SELECT COUNT(*) FROM entries WHERE collected_at > 0 AND collected_at >= $1 AND kind = 'report'
+`
+
+func (q *Queries) CountCollected(ctx context.Context, since int64) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countCollected, since)
 	var count int64
 	err := row.Scan(&count)
 	return count, err
@@ -163,6 +299,23 @@ func (q *Queries) CountGarbage(ctx context.Context, before int64) (int64, error)
 	return count, err
 }
 
+const countLateMessages = `-- name: CountLateMessages :one
+SELECT COUNT(*) AS n, CAST(COALESCE(MIN(created_at), 0) AS BIGINT) AS oldest FROM messages
+WHERE state = 'pending' AND (claims > 0 OR next_at <= $1)
+`
+
+type CountLateMessagesRow struct {
+	N      int64
+	Oldest int64
+}
+
+func (q *Queries) CountLateMessages(ctx context.Context, now int64) (CountLateMessagesRow, error) {
+	row := q.db.QueryRowContext(ctx, countLateMessages, now)
+	var i CountLateMessagesRow
+	err := row.Scan(&i.N, &i.Oldest)
+	return i, err
+}
+
 const countLegalHolds = `-- name: CountLegalHolds :one
 SELECT COUNT(*) FROM entries WHERE client_id = $1 AND legal_hold <> 0
 `
@@ -174,12 +327,193 @@ func (q *Queries) CountLegalHolds(ctx context.Context, clientID string) (int64, 
 	return count, err
 }
 
+const countMessages = `-- name: CountMessages :one
+SELECT COUNT(*) AS n, CAST(COALESCE(MIN(created_at), 0) AS BIGINT) AS oldest FROM messages WHERE state = $1
+`
+
+type CountMessagesRow struct {
+	N      int64
+	Oldest int64
+}
+
+func (q *Queries) CountMessages(ctx context.Context, state string) (CountMessagesRow, error) {
+	row := q.db.QueryRowContext(ctx, countMessages, state)
+	var i CountMessagesRow
+	err := row.Scan(&i.N, &i.Oldest)
+	return i, err
+}
+
+const countOnHold = `-- name: CountOnHold :one
+SELECT COUNT(*) AS files, CAST(COALESCE(SUM(CASE WHEN expires_at > 0 AND expires_at <= $1 THEN 1 ELSE 0 END), 0) AS BIGINT) AS due
+FROM entries WHERE legal_hold > 0
+`
+
+type CountOnHoldRow struct {
+	Files int64
+	Due   int64
+}
+
+// How many are on hold, and of these past their time.
+func (q *Queries) CountOnHold(ctx context.Context, now int64) (CountOnHoldRow, error) {
+	row := q.db.QueryRowContext(ctx, countOnHold, now)
+	var i CountOnHoldRow
+	err := row.Scan(&i.Files, &i.Due)
+	return i, err
+}
+
+const countPublished = `-- name: CountPublished :one
+SELECT COUNT(*) FROM entries WHERE published_at > 0 AND published_at >= $1 AND kind = 'report'
+`
+
+func (q *Queries) CountPublished(ctx context.Context, since int64) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countPublished, since)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const countReceived = `-- name: CountReceived :one
+
+SELECT COUNT(*) AS received, CAST(COALESCE(SUM(CASE WHEN published_at > 0 THEN 1 ELSE 0 END), 0) AS BIGINT) AS sealed FROM entries
+WHERE received_at >= $1 AND kind = 'report' AND (CAST($2 AS TEXT) = '' OR client_id = $2)
+`
+
+type CountReceivedParams struct {
+	Since    int64
+	ClientID string
+}
+
+type CountReceivedRow struct {
+	Received int64
+	Sealed   int64
+}
+
+// ## The operators' overview
+// The reports that came in since a time, and how many of them have been sealed for their client by now.
+func (q *Queries) CountReceived(ctx context.Context, arg CountReceivedParams) (CountReceivedRow, error) {
+	row := q.db.QueryRowContext(ctx, countReceived, arg.Since, arg.ClientID)
+	var i CountReceivedRow
+	err := row.Scan(&i.Received, &i.Sealed)
+	return i, err
+}
+
 const countSealed = `-- name: CountSealed :one
 SELECT COUNT(*) FROM entries WHERE client_id = $1 AND kind = 'report' AND published_at > 0
 `
 
 func (q *Queries) CountSealed(ctx context.Context, clientID string) (int64, error) {
 	row := q.db.QueryRowContext(ctx, countSealed, clientID)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const countSettledSince = `-- name: CountSettledSince :one
+SELECT COUNT(*) FROM messages WHERE state = $1 AND settled_at >= $2
+`
+
+type CountSettledSinceParams struct {
+	State string
+	Since int64
+}
+
+func (q *Queries) CountSettledSince(ctx context.Context, arg CountSettledSinceParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countSettledSince, arg.State, arg.Since)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const countSome = `-- name: CountSome :one
+SELECT COUNT(*) FROM (SELECT id FROM entries WHERE parent_id = $1 AND parent_id <> '' LIMIT CAST($2 AS BIGINT)) AS few
+`
+
+type CountSomeParams struct {
+	ParentID string
+	N        int64
+}
+
+// How many entries a folder has, removed ones included, but no more than n.
+func (q *Queries) CountSome(ctx context.Context, arg CountSomeParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countSome, arg.ParentID, arg.N)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const countStates = `-- name: CountStates :many
+
+SELECT state, kind, COUNT(*) AS n FROM entries WHERE kind <> 'folder' GROUP BY state, kind ORDER BY state, kind
+`
+
+type CountStatesRow struct {
+	State string
+	Kind  string
+	N     int64
+}
+
+// ## Figures, for monitoring
+func (q *Queries) CountStates(ctx context.Context) ([]CountStatesRow, error) {
+	rows, err := q.db.QueryContext(ctx, countStates)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []CountStatesRow
+	for rows.Next() {
+		var i CountStatesRow
+		if err := rows.Scan(&i.State, &i.Kind, &i.N); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const countStranger = `-- name: CountStranger :exec
+INSERT INTO strangers (protocol, address, reason, user_name, detail, first_at, last_at, times)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+ON CONFLICT (protocol, address, reason) DO UPDATE SET
+  user_name = excluded.user_name, detail = excluded.detail, last_at = excluded.last_at, times = strangers.times + excluded.times
+`
+
+type CountStrangerParams struct {
+	Protocol string
+	Address  string
+	Reason   string
+	UserName string
+	Detail   string
+	FirstAt  int64
+	LastAt   int64
+	Times    int64
+}
+
+func (q *Queries) CountStranger(ctx context.Context, arg CountStrangerParams) error {
+	_, err := q.db.ExecContext(ctx, countStranger,
+		arg.Protocol,
+		arg.Address,
+		arg.Reason,
+		arg.UserName,
+		arg.Detail,
+		arg.FirstAt,
+		arg.LastAt,
+		arg.Times,
+	)
+	return err
+}
+
+const countUncollectedDue = `-- name: CountUncollectedDue :one
+SELECT COUNT(*) FROM entries WHERE expires_at > 0 AND legal_hold = 0 AND expires_at <= $1 AND kind = 'report' AND state = 'published'
+`
+
+func (q *Queries) CountUncollectedDue(ctx context.Context, at int64) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countUncollectedDue, at)
 	var count int64
 	err := row.Scan(&count)
 	return count, err
@@ -212,6 +546,24 @@ DELETE FROM entries WHERE client_id = $1
 
 func (q *Queries) DeleteClientEntries(ctx context.Context, clientID string) error {
 	_, err := q.db.ExecContext(ctx, deleteClientEntries, clientID)
+	return err
+}
+
+const deleteClientMessages = `-- name: DeleteClientMessages :exec
+DELETE FROM messages WHERE client_id = $1
+`
+
+func (q *Queries) DeleteClientMessages(ctx context.Context, clientID string) error {
+	_, err := q.db.ExecContext(ctx, deleteClientMessages, clientID)
+	return err
+}
+
+const deleteClientOutbox = `-- name: DeleteClientOutbox :exec
+DELETE FROM outbox WHERE client_id = $1
+`
+
+func (q *Queries) DeleteClientOutbox(ctx context.Context, clientID string) error {
+	_, err := q.db.ExecContext(ctx, deleteClientOutbox, clientID)
 	return err
 }
 
@@ -255,6 +607,36 @@ func (q *Queries) DeleteGarbage(ctx context.Context, blob string) error {
 	return err
 }
 
+const deleteKey = `-- name: DeleteKey :exec
+DELETE FROM keys WHERE id = $1
+`
+
+func (q *Queries) DeleteKey(ctx context.Context, id string) error {
+	_, err := q.db.ExecContext(ctx, deleteKey, id)
+	return err
+}
+
+const deleteKeyUpdate = `-- name: DeleteKeyUpdate :exec
+DELETE FROM key_updates WHERE key_id = $1
+`
+
+func (q *Queries) DeleteKeyUpdate(ctx context.Context, keyID string) error {
+	_, err := q.db.ExecContext(ctx, deleteKeyUpdate, keyID)
+	return err
+}
+
+const deleteLegalHold = `-- name: DeleteLegalHold :execrows
+DELETE FROM legal_holds WHERE client_id = $1
+`
+
+func (q *Queries) DeleteLegalHold(ctx context.Context, clientID string) (int64, error) {
+	result, err := q.db.ExecContext(ctx, deleteLegalHold, clientID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const deleteNetworks = `-- name: DeleteNetworks :exec
 DELETE FROM client_networks WHERE client_id = $1
 `
@@ -270,6 +652,15 @@ DELETE FROM bans WHERE until_at <= $1
 
 func (q *Queries) DeleteOldBans(ctx context.Context, now int64) error {
 	_, err := q.db.ExecContext(ctx, deleteOldBans, now)
+	return err
+}
+
+const deleteOutbox = `-- name: DeleteOutbox :exec
+DELETE FROM outbox WHERE id = $1
+`
+
+func (q *Queries) DeleteOutbox(ctx context.Context, id string) error {
+	_, err := q.db.ExecContext(ctx, deleteOutbox, id)
 	return err
 }
 
@@ -328,7 +719,7 @@ func (q *Queries) ExpirePassword(ctx context.Context, arg ExpirePasswordParams) 
 }
 
 const findChild = `-- name: FindChild :one
-SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, replaces, coverage FROM entries
+SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, hold_reason, replaces, coverage FROM entries
 WHERE client_id = $1 AND parent_id = $2 AND name = $3 AND state IN ('published', 'collected')
 `
 
@@ -360,6 +751,7 @@ func (q *Queries) FindChild(ctx context.Context, arg FindChildParams) (Entry, er
 		&i.CollectedAt,
 		&i.RemovedAt,
 		&i.LegalHold,
+		&i.HoldReason,
 		&i.Replaces,
 		&i.Coverage,
 	)
@@ -367,7 +759,7 @@ func (q *Queries) FindChild(ctx context.Context, arg FindChildParams) (Entry, er
 }
 
 const findKeys = `-- name: FindKeys :many
-SELECT id, client_id, kind, fingerprint, algorithm, label, material, added_at, expires_at, retires_at, revoked_at, revoked_reason, last_used_at FROM keys WHERE id = $1 OR fingerprint = $1 ORDER BY id LIMIT 2
+SELECT id, client_id, kind, fingerprint, algorithm, label, material, added_at, expires_at, max_age, retires_at, revoked_at, revoked_reason, last_used_at, imported_by, imported_uid, imported_login, approved_by, approved_at, replaces, overlap FROM keys WHERE id = $1 OR fingerprint = $1 ORDER BY id LIMIT 2
 `
 
 func (q *Queries) FindKeys(ctx context.Context, ref string) ([]Key, error) {
@@ -389,10 +781,18 @@ func (q *Queries) FindKeys(ctx context.Context, ref string) ([]Key, error) {
 			&i.Material,
 			&i.AddedAt,
 			&i.ExpiresAt,
+			&i.MaxAge,
 			&i.RetiresAt,
 			&i.RevokedAt,
 			&i.RevokedReason,
 			&i.LastUsedAt,
+			&i.ImportedBy,
+			&i.ImportedUid,
+			&i.ImportedLogin,
+			&i.ApprovedBy,
+			&i.ApprovedAt,
+			&i.Replaces,
+			&i.Overlap,
 		); err != nil {
 			return nil, err
 		}
@@ -407,12 +807,83 @@ func (q *Queries) FindKeys(ctx context.Context, ref string) ([]Key, error) {
 	return items, nil
 }
 
+const findOpenMessage = `-- name: FindOpenMessage :one
+SELECT id, client_id, channel, target, kind, content, state, created_at, since, next_at, claimed, claims, tries, last_error, answer, settled_at FROM messages
+WHERE channel = $1 AND target = $2 AND client_id = $3 AND kind = $4
+  AND state = 'pending' AND claims = 0 AND next_at > $5 AND next_at <= $6
+ORDER BY next_at, id LIMIT 1
+`
+
+type FindOpenMessageParams struct {
+	Channel  string
+	Target   string
+	ClientID string
+	Kind     string
+	Now      int64
+	Due      int64
+}
+
+// One that nobody has begun to send, and that is due no later than due.
+func (q *Queries) FindOpenMessage(ctx context.Context, arg FindOpenMessageParams) (Message, error) {
+	row := q.db.QueryRowContext(ctx, findOpenMessage,
+		arg.Channel,
+		arg.Target,
+		arg.ClientID,
+		arg.Kind,
+		arg.Now,
+		arg.Due,
+	)
+	var i Message
+	err := row.Scan(
+		&i.ID,
+		&i.ClientID,
+		&i.Channel,
+		&i.Target,
+		&i.Kind,
+		&i.Content,
+		&i.State,
+		&i.CreatedAt,
+		&i.Since,
+		&i.NextAt,
+		&i.Claimed,
+		&i.Claims,
+		&i.Tries,
+		&i.LastError,
+		&i.Answer,
+		&i.SettledAt,
+	)
+	return i, err
+}
+
 const forgetIdempotencyKeys = `-- name: ForgetIdempotencyKeys :exec
 DELETE FROM idempotency_keys WHERE at < $1
 `
 
 func (q *Queries) ForgetIdempotencyKeys(ctx context.Context, before int64) error {
 	_, err := q.db.ExecContext(ctx, forgetIdempotencyKeys, before)
+	return err
+}
+
+const forgetMessages = `-- name: ForgetMessages :exec
+DELETE FROM messages WHERE state = $1 AND settled_at < $2
+`
+
+type ForgetMessagesParams struct {
+	State  string
+	Before int64
+}
+
+func (q *Queries) ForgetMessages(ctx context.Context, arg ForgetMessagesParams) error {
+	_, err := q.db.ExecContext(ctx, forgetMessages, arg.State, arg.Before)
+	return err
+}
+
+const forgetOldStrangers = `-- name: ForgetOldStrangers :exec
+DELETE FROM strangers WHERE last_at < $1
+`
+
+func (q *Queries) ForgetOldStrangers(ctx context.Context, before int64) error {
+	_, err := q.db.ExecContext(ctx, forgetOldStrangers, before)
 	return err
 }
 
@@ -427,6 +898,35 @@ func (q *Queries) ForgetSources(ctx context.Context, before int64) (int64, error
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+const forgetTold = `-- name: ForgetTold :exec
+DELETE FROM told WHERE at < $1
+`
+
+func (q *Queries) ForgetTold(ctx context.Context, before int64) error {
+	_, err := q.db.ExecContext(ctx, forgetTold, before)
+	return err
+}
+
+const getAudit = `-- name: GetAudit :one
+SELECT seq, at, event, actor, client_id, subject, detail, hash FROM audit WHERE seq = $1
+`
+
+func (q *Queries) GetAudit(ctx context.Context, seq int64) (Audit, error) {
+	row := q.db.QueryRowContext(ctx, getAudit, seq)
+	var i Audit
+	err := row.Scan(
+		&i.Seq,
+		&i.At,
+		&i.Event,
+		&i.Actor,
+		&i.ClientID,
+		&i.Subject,
+		&i.Detail,
+		&i.Hash,
+	)
+	return i, err
 }
 
 const getBan = `-- name: GetBan :one
@@ -444,7 +944,7 @@ func (q *Queries) GetBan(ctx context.Context, address string) (Ban, error) {
 
 const getClient = `-- name: GetClient :one
 
-SELECT id, name, retention, disabled, ftp, quota_bytes, quota_files, delivers_to, declared, created_at FROM clients WHERE id = $1
+SELECT id, name, retention, disabled, ftp, quota_bytes, quota_files, delivers_to, notify, declared, created_at FROM clients WHERE id = $1
 `
 
 // ## Clients
@@ -460,6 +960,7 @@ func (q *Queries) GetClient(ctx context.Context, id string) (Client, error) {
 		&i.QuotaBytes,
 		&i.QuotaFiles,
 		&i.DeliversTo,
+		&i.Notify,
 		&i.Declared,
 		&i.CreatedAt,
 	)
@@ -467,7 +968,7 @@ func (q *Queries) GetClient(ctx context.Context, id string) (Client, error) {
 }
 
 const getEntry = `-- name: GetEntry :one
-SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, replaces, coverage FROM entries WHERE id = $1
+SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, hold_reason, replaces, coverage FROM entries WHERE id = $1
 `
 
 func (q *Queries) GetEntry(ctx context.Context, id string) (Entry, error) {
@@ -492,6 +993,7 @@ func (q *Queries) GetEntry(ctx context.Context, id string) (Entry, error) {
 		&i.CollectedAt,
 		&i.RemovedAt,
 		&i.LegalHold,
+		&i.HoldReason,
 		&i.Replaces,
 		&i.Coverage,
 	)
@@ -499,7 +1001,7 @@ func (q *Queries) GetEntry(ctx context.Context, id string) (Entry, error) {
 }
 
 const getEntryByBlob = `-- name: GetEntryByBlob :one
-SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, replaces, coverage FROM entries WHERE blob = $1 AND blob <> ''
+SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, hold_reason, replaces, coverage FROM entries WHERE blob = $1 AND blob <> ''
 `
 
 func (q *Queries) GetEntryByBlob(ctx context.Context, blob string) (Entry, error) {
@@ -524,6 +1026,7 @@ func (q *Queries) GetEntryByBlob(ctx context.Context, blob string) (Entry, error
 		&i.CollectedAt,
 		&i.RemovedAt,
 		&i.LegalHold,
+		&i.HoldReason,
 		&i.Replaces,
 		&i.Coverage,
 	)
@@ -531,7 +1034,7 @@ func (q *Queries) GetEntryByBlob(ctx context.Context, blob string) (Entry, error
 }
 
 const getIdempotencyKey = `-- name: GetIdempotencyKey :one
-SELECT producer, key, content, at FROM idempotency_keys WHERE producer = $1 AND key = $2
+SELECT producer, key, content, at, status, answer FROM idempotency_keys WHERE producer = $1 AND key = $2
 `
 
 type GetIdempotencyKeyParams struct {
@@ -547,12 +1050,14 @@ func (q *Queries) GetIdempotencyKey(ctx context.Context, arg GetIdempotencyKeyPa
 		&i.Key,
 		&i.Content,
 		&i.At,
+		&i.Status,
+		&i.Answer,
 	)
 	return i, err
 }
 
 const getKey = `-- name: GetKey :one
-SELECT id, client_id, kind, fingerprint, algorithm, label, material, added_at, expires_at, retires_at, revoked_at, revoked_reason, last_used_at FROM keys WHERE kind = $1 AND fingerprint = $2
+SELECT id, client_id, kind, fingerprint, algorithm, label, material, added_at, expires_at, max_age, retires_at, revoked_at, revoked_reason, last_used_at, imported_by, imported_uid, imported_login, approved_by, approved_at, replaces, overlap FROM keys WHERE kind = $1 AND fingerprint = $2
 `
 
 type GetKeyParams struct {
@@ -573,10 +1078,54 @@ func (q *Queries) GetKey(ctx context.Context, arg GetKeyParams) (Key, error) {
 		&i.Material,
 		&i.AddedAt,
 		&i.ExpiresAt,
+		&i.MaxAge,
 		&i.RetiresAt,
 		&i.RevokedAt,
 		&i.RevokedReason,
 		&i.LastUsedAt,
+		&i.ImportedBy,
+		&i.ImportedUid,
+		&i.ImportedLogin,
+		&i.ApprovedBy,
+		&i.ApprovedAt,
+		&i.Replaces,
+		&i.Overlap,
+	)
+	return i, err
+}
+
+const getKeyUpdate = `-- name: GetKeyUpdate :one
+SELECT key_id, material, renews, changes, at, imported_by, imported_uid, imported_login FROM key_updates WHERE key_id = $1
+`
+
+func (q *Queries) GetKeyUpdate(ctx context.Context, keyID string) (KeyUpdate, error) {
+	row := q.db.QueryRowContext(ctx, getKeyUpdate, keyID)
+	var i KeyUpdate
+	err := row.Scan(
+		&i.KeyID,
+		&i.Material,
+		&i.Renews,
+		&i.Changes,
+		&i.At,
+		&i.ImportedBy,
+		&i.ImportedUid,
+		&i.ImportedLogin,
+	)
+	return i, err
+}
+
+const getLegalHold = `-- name: GetLegalHold :one
+SELECT client_id, reason, since, set_by FROM legal_holds WHERE client_id = $1
+`
+
+func (q *Queries) GetLegalHold(ctx context.Context, clientID string) (LegalHold, error) {
+	row := q.db.QueryRowContext(ctx, getLegalHold, clientID)
+	var i LegalHold
+	err := row.Scan(
+		&i.ClientID,
+		&i.Reason,
+		&i.Since,
+		&i.SetBy,
 	)
 	return i, err
 }
@@ -592,6 +1141,34 @@ func (q *Queries) GetMark(ctx context.Context, name string) (int64, error) {
 	var n int64
 	err := row.Scan(&n)
 	return n, err
+}
+
+const getMessage = `-- name: GetMessage :one
+SELECT id, client_id, channel, target, kind, content, state, created_at, since, next_at, claimed, claims, tries, last_error, answer, settled_at FROM messages WHERE id = $1
+`
+
+func (q *Queries) GetMessage(ctx context.Context, id string) (Message, error) {
+	row := q.db.QueryRowContext(ctx, getMessage, id)
+	var i Message
+	err := row.Scan(
+		&i.ID,
+		&i.ClientID,
+		&i.Channel,
+		&i.Target,
+		&i.Kind,
+		&i.Content,
+		&i.State,
+		&i.CreatedAt,
+		&i.Since,
+		&i.NextAt,
+		&i.Claimed,
+		&i.Claims,
+		&i.Tries,
+		&i.LastError,
+		&i.Answer,
+		&i.SettledAt,
+	)
+	return i, err
 }
 
 const getPartial = `-- name: GetPartial :one
@@ -698,6 +1275,17 @@ func (q *Queries) GetSource(ctx context.Context, arg GetSourceParams) (Source, e
 	return i, err
 }
 
+const getTold = `-- name: GetTold :one
+SELECT at FROM told WHERE key = $1
+`
+
+func (q *Queries) GetTold(ctx context.Context, key string) (int64, error) {
+	row := q.db.QueryRowContext(ctx, getTold, key)
+	var at int64
+	err := row.Scan(&at)
+	return at, err
+}
+
 const getUsage = `-- name: GetUsage :one
 SELECT files, bytes FROM client_usage WHERE client_id = $1
 `
@@ -712,6 +1300,19 @@ func (q *Queries) GetUsage(ctx context.Context, clientID string) (GetUsageRow, e
 	var i GetUsageRow
 	err := row.Scan(&i.Files, &i.Bytes)
 	return i, err
+}
+
+const hasNotify = `-- name: HasNotify :one
+
+SELECT id FROM clients WHERE id = $1 AND notify <> ''
+`
+
+// ## Notifications
+func (q *Queries) HasNotify(ctx context.Context, id string) (string, error) {
+	row := q.db.QueryRowContext(ctx, hasNotify, id)
+	var id_2 string
+	err := row.Scan(&id_2)
+	return id_2, err
 }
 
 const heldClients = `-- name: HeldClients :many
@@ -746,6 +1347,35 @@ func (q *Queries) HeldClients(ctx context.Context) ([]HeldClientsRow, error) {
 	return items, nil
 }
 
+const holdClientEntries = `-- name: HoldClientEntries :execrows
+UPDATE entries SET legal_hold = legal_hold + 2 WHERE client_id = $1 AND kind <> 'folder' AND legal_hold < 2
+`
+
+func (q *Queries) HoldClientEntries(ctx context.Context, clientID string) (int64, error) {
+	result, err := q.db.ExecContext(ctx, holdClientEntries, clientID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const hurryMessage = `-- name: HurryMessage :execrows
+UPDATE messages SET next_at = $1 WHERE id = $2 AND state = 'pending' AND next_at > $1 AND claimed = 0
+`
+
+type HurryMessageParams struct {
+	Now int64
+	ID  string
+}
+
+func (q *Queries) HurryMessage(ctx context.Context, arg HurryMessageParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, hurryMessage, arg.Now, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const insertAudit = `-- name: InsertAudit :exec
 INSERT INTO audit (seq, at, event, actor, client_id, subject, detail, hash)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
@@ -777,8 +1407,8 @@ func (q *Queries) InsertAudit(ctx context.Context, arg InsertAuditParams) error 
 }
 
 const insertClient = `-- name: InsertClient :exec
-INSERT INTO clients (id, name, retention, disabled, ftp, quota_bytes, quota_files, delivers_to, declared, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+INSERT INTO clients (id, name, retention, disabled, ftp, quota_bytes, quota_files, delivers_to, notify, declared, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 `
 
 type InsertClientParams struct {
@@ -790,6 +1420,7 @@ type InsertClientParams struct {
 	QuotaBytes int64
 	QuotaFiles int64
 	DeliversTo string
+	Notify     string
 	Declared   string
 	CreatedAt  int64
 }
@@ -804,6 +1435,7 @@ func (q *Queries) InsertClient(ctx context.Context, arg InsertClientParams) erro
 		arg.QuotaBytes,
 		arg.QuotaFiles,
 		arg.DeliversTo,
+		arg.Notify,
 		arg.Declared,
 		arg.CreatedAt,
 	)
@@ -813,9 +1445,11 @@ func (q *Queries) InsertClient(ctx context.Context, arg InsertClientParams) erro
 const insertEntry = `-- name: InsertEntry :exec
 
 INSERT INTO entries (id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at,
-    published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, replaces, coverage)
+    published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, hold_reason, replaces, coverage)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
-    $13, $14, $15, 0, 0, 0, $16, '')
+    $13, $14, $15, 0, 0,
+    CASE WHEN EXISTS (SELECT 1 FROM legal_holds WHERE legal_holds.client_id = $2) AND $5 <> 'folder' THEN 2 ELSE 0 END,
+    '', $16, '')
 `
 
 type InsertEntryParams struct {
@@ -877,7 +1511,7 @@ func (q *Queries) InsertGarbage(ctx context.Context, arg InsertGarbageParams) er
 }
 
 const insertIdempotencyKey = `-- name: InsertIdempotencyKey :execrows
-INSERT INTO idempotency_keys (producer, key, content, at) VALUES ($1, $2, $3, $4)
+INSERT INTO idempotency_keys (producer, key, content, at, status, answer) VALUES ($1, $2, $3, $4, 0, '')
 ON CONFLICT (producer, key) DO NOTHING
 `
 
@@ -903,20 +1537,29 @@ func (q *Queries) InsertIdempotencyKey(ctx context.Context, arg InsertIdempotenc
 
 const insertKey = `-- name: InsertKey :exec
 
-INSERT INTO keys (id, client_id, kind, fingerprint, algorithm, label, material, added_at, expires_at, retires_at, revoked_at, revoked_reason, last_used_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, '', 0)
+INSERT INTO keys (id, client_id, kind, fingerprint, algorithm, label, material, added_at, expires_at, max_age, retires_at,
+    revoked_at, revoked_reason, last_used_at, imported_by, imported_uid, imported_login, approved_by, approved_at, replaces, overlap)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0,
+    0, '', 0, $11, $12, $13, '', $14, $15, $16)
 `
 
 type InsertKeyParams struct {
-	ID          string
-	ClientID    string
-	Kind        string
-	Fingerprint string
-	Algorithm   string
-	Label       string
-	Material    string
-	AddedAt     int64
-	ExpiresAt   int64
+	ID            string
+	ClientID      string
+	Kind          string
+	Fingerprint   string
+	Algorithm     string
+	Label         string
+	Material      string
+	AddedAt       int64
+	ExpiresAt     int64
+	MaxAge        int64
+	ImportedBy    string
+	ImportedUid   int64
+	ImportedLogin int64
+	ApprovedAt    int64
+	Replaces      string
+	Overlap       int64
 }
 
 // ## Keys
@@ -931,6 +1574,43 @@ func (q *Queries) InsertKey(ctx context.Context, arg InsertKeyParams) error {
 		arg.Material,
 		arg.AddedAt,
 		arg.ExpiresAt,
+		arg.MaxAge,
+		arg.ImportedBy,
+		arg.ImportedUid,
+		arg.ImportedLogin,
+		arg.ApprovedAt,
+		arg.Replaces,
+		arg.Overlap,
+	)
+	return err
+}
+
+const insertMessage = `-- name: InsertMessage :exec
+INSERT INTO messages (id, client_id, channel, target, kind, content, state, created_at, since, next_at, claimed, claims, tries, last_error, answer, settled_at)
+VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8, $8, 0, 0, 0, '', '', 0)
+`
+
+type InsertMessageParams struct {
+	ID        string
+	ClientID  string
+	Channel   string
+	Target    string
+	Kind      string
+	Content   string
+	CreatedAt int64
+	NextAt    int64
+}
+
+func (q *Queries) InsertMessage(ctx context.Context, arg InsertMessageParams) error {
+	_, err := q.db.ExecContext(ctx, insertMessage,
+		arg.ID,
+		arg.ClientID,
+		arg.Channel,
+		arg.Target,
+		arg.Kind,
+		arg.Content,
+		arg.CreatedAt,
+		arg.NextAt,
 	)
 	return err
 }
@@ -946,6 +1626,31 @@ type InsertNetworkParams struct {
 
 func (q *Queries) InsertNetwork(ctx context.Context, arg InsertNetworkParams) error {
 	_, err := q.db.ExecContext(ctx, insertNetwork, arg.ClientID, arg.Prefix)
+	return err
+}
+
+const insertOutbox = `-- name: InsertOutbox :exec
+INSERT INTO outbox (id, at, kind, client_id, subject, detail) VALUES ($1, $2, $3, $4, $5, $6)
+`
+
+type InsertOutboxParams struct {
+	ID       string
+	At       int64
+	Kind     string
+	ClientID string
+	Subject  string
+	Detail   string
+}
+
+func (q *Queries) InsertOutbox(ctx context.Context, arg InsertOutboxParams) error {
+	_, err := q.db.ExecContext(ctx, insertOutbox,
+		arg.ID,
+		arg.At,
+		arg.Kind,
+		arg.ClientID,
+		arg.Subject,
+		arg.Detail,
+	)
 	return err
 }
 
@@ -1018,6 +1723,23 @@ func (q *Queries) InsertSource(ctx context.Context, arg InsertSourceParams) (int
 	return result.RowsAffected()
 }
 
+const insertTold = `-- name: InsertTold :execrows
+INSERT INTO told (key, at) VALUES ($1, $2) ON CONFLICT DO NOTHING
+`
+
+type InsertToldParams struct {
+	Key string
+	At  int64
+}
+
+func (q *Queries) InsertTold(ctx context.Context, arg InsertToldParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, insertTold, arg.Key, arg.At)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const lastAudit = `-- name: LastAudit :one
 
 SELECT seq, at, hash FROM audit ORDER BY seq DESC LIMIT 1
@@ -1065,8 +1787,19 @@ func (q *Queries) LastDataEvent(ctx context.Context, arg LastDataEventParams) (A
 	return i, err
 }
 
+const lastKeyUse = `-- name: LastKeyUse :one
+SELECT CAST(COALESCE(MAX(last_used_at), 0) AS BIGINT) FROM keys WHERE client_id = $1
+`
+
+func (q *Queries) LastKeyUse(ctx context.Context, clientID string) (int64, error) {
+	row := q.db.QueryRowContext(ctx, lastKeyUse, clientID)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const listAllKeys = `-- name: ListAllKeys :many
-SELECT id, client_id, kind, fingerprint, algorithm, label, material, added_at, expires_at, retires_at, revoked_at, revoked_reason, last_used_at FROM keys WHERE id > $1 ORDER BY id LIMIT CAST($2 AS BIGINT)
+SELECT id, client_id, kind, fingerprint, algorithm, label, material, added_at, expires_at, max_age, retires_at, revoked_at, revoked_reason, last_used_at, imported_by, imported_uid, imported_login, approved_by, approved_at, replaces, overlap FROM keys WHERE id > $1 ORDER BY id LIMIT CAST($2 AS BIGINT)
 `
 
 type ListAllKeysParams struct {
@@ -1093,10 +1826,145 @@ func (q *Queries) ListAllKeys(ctx context.Context, arg ListAllKeysParams) ([]Key
 			&i.Material,
 			&i.AddedAt,
 			&i.ExpiresAt,
+			&i.MaxAge,
 			&i.RetiresAt,
 			&i.RevokedAt,
 			&i.RevokedReason,
 			&i.LastUsedAt,
+			&i.ImportedBy,
+			&i.ImportedUid,
+			&i.ImportedLogin,
+			&i.ApprovedBy,
+			&i.ApprovedAt,
+			&i.Replaces,
+			&i.Overlap,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listArrivals = `-- name: ListArrivals :many
+SELECT client_id, name, received_at FROM entries WHERE received_at >= $1 AND kind = 'report'
+ORDER BY received_at DESC LIMIT CAST($2 AS BIGINT)
+`
+
+type ListArrivalsParams struct {
+	Since int64
+	N     int64
+}
+
+type ListArrivalsRow struct {
+	ClientID   string
+	Name       string
+	ReceivedAt int64
+}
+
+// The newest first.
+func (q *Queries) ListArrivals(ctx context.Context, arg ListArrivalsParams) ([]ListArrivalsRow, error) {
+	rows, err := q.db.QueryContext(ctx, listArrivals, arg.Since, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListArrivalsRow
+	for rows.Next() {
+		var i ListArrivalsRow
+		if err := rows.Scan(&i.ClientID, &i.Name, &i.ReceivedAt); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listAttempts = `-- name: ListAttempts :many
+SELECT seq, at, event, actor, client_id, subject, detail, hash FROM audit WHERE seq < $1
+  AND event IN ('login.allowed', 'login.refused', 'session.ended', 'data.unreachable', 'data.refused')
+ORDER BY seq DESC LIMIT CAST($2 AS BIGINT)
+`
+
+type ListAttemptsParams struct {
+	Before int64
+	N      int64
+}
+
+// The newest first, before the cursor.
+func (q *Queries) ListAttempts(ctx context.Context, arg ListAttemptsParams) ([]Audit, error) {
+	rows, err := q.db.QueryContext(ctx, listAttempts, arg.Before, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Audit
+	for rows.Next() {
+		var i Audit
+		if err := rows.Scan(
+			&i.Seq,
+			&i.At,
+			&i.Event,
+			&i.Actor,
+			&i.ClientID,
+			&i.Subject,
+			&i.Detail,
+			&i.Hash,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listAttemptsAfter = `-- name: ListAttemptsAfter :many
+SELECT seq, at, event, actor, client_id, subject, detail, hash FROM audit WHERE seq > $1
+  AND event IN ('login.allowed', 'login.refused', 'session.ended', 'data.unreachable', 'data.refused')
+ORDER BY seq LIMIT CAST($2 AS BIGINT)
+`
+
+type ListAttemptsAfterParams struct {
+	After int64
+	N     int64
+}
+
+func (q *Queries) ListAttemptsAfter(ctx context.Context, arg ListAttemptsAfterParams) ([]Audit, error) {
+	rows, err := q.db.QueryContext(ctx, listAttemptsAfter, arg.After, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Audit
+	for rows.Next() {
+		var i Audit
+		if err := rows.Scan(
+			&i.Seq,
+			&i.At,
+			&i.Event,
+			&i.Actor,
+			&i.ClientID,
+			&i.Subject,
+			&i.Detail,
+			&i.Hash,
 		); err != nil {
 			return nil, err
 		}
@@ -1228,7 +2096,7 @@ func (q *Queries) ListBans(ctx context.Context, arg ListBansParams) ([]Ban, erro
 }
 
 const listChildren = `-- name: ListChildren :many
-SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, replaces, coverage FROM entries
+SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, hold_reason, replaces, coverage FROM entries
 WHERE client_id = $1 AND parent_id = $2 AND name > $3 AND state IN ('published', 'collected')
 ORDER BY name LIMIT CAST($4 AS BIGINT)
 `
@@ -1273,6 +2141,7 @@ func (q *Queries) ListChildren(ctx context.Context, arg ListChildrenParams) ([]E
 			&i.CollectedAt,
 			&i.RemovedAt,
 			&i.LegalHold,
+			&i.HoldReason,
 			&i.Replaces,
 			&i.Coverage,
 		); err != nil {
@@ -1289,8 +2158,48 @@ func (q *Queries) ListChildren(ctx context.Context, arg ListChildrenParams) ([]E
 	return items, nil
 }
 
+const listClientArrivals = `-- name: ListClientArrivals :many
+SELECT name, received_at FROM entries WHERE client_id = $1 AND received_at >= $2 AND kind = 'report'
+ORDER BY received_at DESC LIMIT CAST($3 AS BIGINT)
+`
+
+type ListClientArrivalsParams struct {
+	ClientID string
+	Since    int64
+	N        int64
+}
+
+type ListClientArrivalsRow struct {
+	Name       string
+	ReceivedAt int64
+}
+
+// The newest first.
+func (q *Queries) ListClientArrivals(ctx context.Context, arg ListClientArrivalsParams) ([]ListClientArrivalsRow, error) {
+	rows, err := q.db.QueryContext(ctx, listClientArrivals, arg.ClientID, arg.Since, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListClientArrivalsRow
+	for rows.Next() {
+		var i ListClientArrivalsRow
+		if err := rows.Scan(&i.Name, &i.ReceivedAt); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listClientFiles = `-- name: ListClientFiles :many
-SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, replaces, coverage FROM entries WHERE client_id = $1 AND kind <> 'folder' ORDER BY received_at, id LIMIT CAST($2 AS BIGINT)
+SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, hold_reason, replaces, coverage FROM entries WHERE client_id = $1 AND kind <> 'folder' ORDER BY received_at, id LIMIT CAST($2 AS BIGINT)
 `
 
 type ListClientFilesParams struct {
@@ -1326,6 +2235,7 @@ func (q *Queries) ListClientFiles(ctx context.Context, arg ListClientFilesParams
 			&i.CollectedAt,
 			&i.RemovedAt,
 			&i.LegalHold,
+			&i.HoldReason,
 			&i.Replaces,
 			&i.Coverage,
 		); err != nil {
@@ -1376,7 +2286,7 @@ func (q *Queries) ListClientPartials(ctx context.Context, clientID string) ([]Pa
 }
 
 const listClients = `-- name: ListClients :many
-SELECT id, name, retention, disabled, ftp, quota_bytes, quota_files, delivers_to, declared, created_at FROM clients WHERE id > $1 ORDER BY id LIMIT CAST($2 AS BIGINT)
+SELECT id, name, retention, disabled, ftp, quota_bytes, quota_files, delivers_to, notify, declared, created_at FROM clients WHERE id > $1 ORDER BY id LIMIT CAST($2 AS BIGINT)
 `
 
 type ListClientsParams struct {
@@ -1402,6 +2312,7 @@ func (q *Queries) ListClients(ctx context.Context, arg ListClientsParams) ([]Cli
 			&i.QuotaBytes,
 			&i.QuotaFiles,
 			&i.DeliversTo,
+			&i.Notify,
 			&i.Declared,
 			&i.CreatedAt,
 		); err != nil {
@@ -1419,7 +2330,7 @@ func (q *Queries) ListClients(ctx context.Context, arg ListClientsParams) ([]Cli
 }
 
 const listDeclaredClients = `-- name: ListDeclaredClients :many
-SELECT id, name, retention, disabled, ftp, quota_bytes, quota_files, delivers_to, declared, created_at FROM clients WHERE declared <> '' ORDER BY id
+SELECT id, name, retention, disabled, ftp, quota_bytes, quota_files, delivers_to, notify, declared, created_at FROM clients WHERE declared <> '' ORDER BY id
 `
 
 func (q *Queries) ListDeclaredClients(ctx context.Context) ([]Client, error) {
@@ -1440,6 +2351,7 @@ func (q *Queries) ListDeclaredClients(ctx context.Context) ([]Client, error) {
 			&i.QuotaBytes,
 			&i.QuotaFiles,
 			&i.DeliversTo,
+			&i.Notify,
 			&i.Declared,
 			&i.CreatedAt,
 		); err != nil {
@@ -1456,8 +2368,69 @@ func (q *Queries) ListDeclaredClients(ctx context.Context) ([]Client, error) {
 	return items, nil
 }
 
+const listDelays = `-- name: ListDelays :many
+SELECT CAST(collected_at - published_at AS BIGINT) FROM entries WHERE client_id = $1 AND collected_at > 0 AND kind = 'report'
+ORDER BY collected_at DESC LIMIT CAST($2 AS BIGINT)
+`
+
+type ListDelaysParams struct {
+	ClientID string
+	N        int64
+}
+
+// How long a client took to collect, the newest first.
+func (q *Queries) ListDelays(ctx context.Context, arg ListDelaysParams) ([]int64, error) {
+	rows, err := q.db.QueryContext(ctx, listDelays, arg.ClientID, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []int64
+	for rows.Next() {
+		var column_1 int64
+		if err := rows.Scan(&column_1); err != nil {
+			return nil, err
+		}
+		items = append(items, column_1)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listDisabledClients = `-- name: ListDisabledClients :many
+SELECT id FROM clients WHERE disabled <> 0 ORDER BY id
+`
+
+func (q *Queries) ListDisabledClients(ctx context.Context) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, listDisabledClients)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listDue = `-- name: ListDue :many
-SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, replaces, coverage FROM entries WHERE expires_at > 0 AND legal_hold = 0 AND expires_at <= $1
+SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, hold_reason, replaces, coverage FROM entries WHERE expires_at > 0 AND legal_hold = 0 AND expires_at <= $1
 ORDER BY expires_at LIMIT CAST($2 AS BIGINT)
 `
 
@@ -1494,6 +2467,7 @@ func (q *Queries) ListDue(ctx context.Context, arg ListDueParams) ([]Entry, erro
 			&i.CollectedAt,
 			&i.RemovedAt,
 			&i.LegalHold,
+			&i.HoldReason,
 			&i.Replaces,
 			&i.Coverage,
 		); err != nil {
@@ -1511,7 +2485,7 @@ func (q *Queries) ListDue(ctx context.Context, arg ListDueParams) ([]Entry, erro
 }
 
 const listDueAfter = `-- name: ListDueAfter :many
-SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, replaces, coverage FROM entries WHERE expires_at > 0 AND legal_hold = 0 AND expires_at <= $1
+SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, hold_reason, replaces, coverage FROM entries WHERE expires_at > 0 AND legal_hold = 0 AND expires_at <= $1
   AND (expires_at > $2 OR (expires_at = $2 AND id > $3))
 ORDER BY expires_at, id LIMIT CAST($4 AS BIGINT)
 `
@@ -1556,6 +2530,7 @@ func (q *Queries) ListDueAfter(ctx context.Context, arg ListDueAfterParams) ([]E
 			&i.CollectedAt,
 			&i.RemovedAt,
 			&i.LegalHold,
+			&i.HoldReason,
 			&i.Replaces,
 			&i.Coverage,
 		); err != nil {
@@ -1572,9 +2547,246 @@ func (q *Queries) ListDueAfter(ctx context.Context, arg ListDueAfterParams) ([]E
 	return items, nil
 }
 
+const listDueMessages = `-- name: ListDueMessages :many
+SELECT id, client_id, channel, target, kind, content, state, created_at, since, next_at, claimed, claims, tries, last_error, answer, settled_at FROM messages
+WHERE channel = $1 AND target = $2 AND state = 'pending' AND next_at <= $3
+ORDER BY tries, next_at, id LIMIT CAST($4 AS BIGINT)
+`
+
+type ListDueMessagesParams struct {
+	Channel string
+	Target  string
+	Now     int64
+	N       int64
+}
+
+func (q *Queries) ListDueMessages(ctx context.Context, arg ListDueMessagesParams) ([]Message, error) {
+	rows, err := q.db.QueryContext(ctx, listDueMessages,
+		arg.Channel,
+		arg.Target,
+		arg.Now,
+		arg.N,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Message
+	for rows.Next() {
+		var i Message
+		if err := rows.Scan(
+			&i.ID,
+			&i.ClientID,
+			&i.Channel,
+			&i.Target,
+			&i.Kind,
+			&i.Content,
+			&i.State,
+			&i.CreatedAt,
+			&i.Since,
+			&i.NextAt,
+			&i.Claimed,
+			&i.Claims,
+			&i.Tries,
+			&i.LastError,
+			&i.Answer,
+			&i.SettledAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listDueTargets = `-- name: ListDueTargets :many
+SELECT channel, target, CAST(MIN(next_at) AS BIGINT) AS due FROM messages
+WHERE state = 'pending' AND next_at <= $1
+GROUP BY channel, target ORDER BY due LIMIT CAST($2 AS BIGINT)
+`
+
+type ListDueTargetsParams struct {
+	Now int64
+	N   int64
+}
+
+type ListDueTargetsRow struct {
+	Channel string
+	Target  string
+	Due     int64
+}
+
+func (q *Queries) ListDueTargets(ctx context.Context, arg ListDueTargetsParams) ([]ListDueTargetsRow, error) {
+	rows, err := q.db.QueryContext(ctx, listDueTargets, arg.Now, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListDueTargetsRow
+	for rows.Next() {
+		var i ListDueTargetsRow
+		if err := rows.Scan(&i.Channel, &i.Target, &i.Due); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listEndingKeys = `-- name: ListEndingKeys :many
+SELECT ending.id, ending.client_id, ending.kind, ending.fingerprint, ending.added_at, ending.expires_at, ending.max_age, ending.retires_at FROM (
+    SELECT a.id, a.client_id, a.kind, a.fingerprint, a.added_at, a.expires_at, a.max_age, a.retires_at FROM keys AS a
+    WHERE a.expires_at > 0 AND a.revoked_at = 0 AND a.expires_at <= $1
+    UNION SELECT b.id, b.client_id, b.kind, b.fingerprint, b.added_at, b.expires_at, b.max_age, b.retires_at FROM keys AS b
+    WHERE b.max_age > 0 AND b.revoked_at = 0 AND b.added_at + b.max_age <= $1
+    UNION SELECT c.id, c.client_id, c.kind, c.fingerprint, c.added_at, c.expires_at, c.max_age, c.retires_at FROM keys AS c
+    WHERE c.retires_at > 0 AND c.revoked_at = 0 AND c.retires_at <= $1 AND c.retires_at > $2) AS ending
+WHERE (ending.retires_at = 0 OR ending.retires_at > $2)
+  AND NOT EXISTS (SELECT 1 FROM keys AS other WHERE other.client_id = ending.client_id AND other.kind = ending.kind AND other.revoked_at = 0
+    AND other.approved_at > 0 AND (other.expires_at = 0 OR other.expires_at > $1) AND (other.max_age = 0 OR other.added_at + other.max_age > $1)
+    AND (other.retires_at = 0 OR other.retires_at > $1))
+LIMIT CAST($3 AS BIGINT)
+`
+
+type ListEndingKeysParams struct {
+	By  int64
+	Now int64
+	N   int64
+}
+
+type ListEndingKeysRow struct {
+	ID          string
+	ClientID    string
+	Kind        string
+	Fingerprint string
+	AddedAt     int64
+	ExpiresAt   int64
+	MaxAge      int64
+	RetiresAt   int64
+}
+
+// Keys that end by a time, of clients that have no other key of the kind for longer. What was retired before is left out.
+func (q *Queries) ListEndingKeys(ctx context.Context, arg ListEndingKeysParams) ([]ListEndingKeysRow, error) {
+	rows, err := q.db.QueryContext(ctx, listEndingKeys, arg.By, arg.Now, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListEndingKeysRow
+	for rows.Next() {
+		var i ListEndingKeysRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.ClientID,
+			&i.Kind,
+			&i.Fingerprint,
+			&i.AddedAt,
+			&i.ExpiresAt,
+			&i.MaxAge,
+			&i.RetiresAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listEndingPasswords = `-- name: ListEndingPasswords :many
+SELECT client_id, expires_at FROM passwords WHERE expires_at > 0 AND expires_at <= $1 ORDER BY expires_at, client_id LIMIT CAST($2 AS BIGINT)
+`
+
+type ListEndingPasswordsParams struct {
+	By int64
+	N  int64
+}
+
+type ListEndingPasswordsRow struct {
+	ClientID  string
+	ExpiresAt int64
+}
+
+func (q *Queries) ListEndingPasswords(ctx context.Context, arg ListEndingPasswordsParams) ([]ListEndingPasswordsRow, error) {
+	rows, err := q.db.QueryContext(ctx, listEndingPasswords, arg.By, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListEndingPasswordsRow
+	for rows.Next() {
+		var i ListEndingPasswordsRow
+		if err := rows.Scan(&i.ClientID, &i.ExpiresAt); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listEndingProducers = `-- name: ListEndingProducers :many
+SELECT name, expires_at FROM producers WHERE expires_at > 0 AND expires_at <= $1 AND revoked_at = 0 ORDER BY expires_at, name LIMIT CAST($2 AS BIGINT)
+`
+
+type ListEndingProducersParams struct {
+	By int64
+	N  int64
+}
+
+type ListEndingProducersRow struct {
+	Name      string
+	ExpiresAt int64
+}
+
+func (q *Queries) ListEndingProducers(ctx context.Context, arg ListEndingProducersParams) ([]ListEndingProducersRow, error) {
+	rows, err := q.db.QueryContext(ctx, listEndingProducers, arg.By, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListEndingProducersRow
+	for rows.Next() {
+		var i ListEndingProducersRow
+		if err := rows.Scan(&i.Name, &i.ExpiresAt); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listFilesFrom = `-- name: ListFilesFrom :many
 
-SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, replaces, coverage FROM entries
+SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, hold_reason, replaces, coverage FROM entries
 WHERE id > $1 AND kind <> 'folder' AND (CAST($2 AS TEXT) = '' OR client_id = $2)
 ORDER BY id LIMIT CAST($3 AS BIGINT)
 `
@@ -1615,6 +2827,7 @@ func (q *Queries) ListFilesFrom(ctx context.Context, arg ListFilesFromParams) ([
 			&i.CollectedAt,
 			&i.RemovedAt,
 			&i.LegalHold,
+			&i.HoldReason,
 			&i.Replaces,
 			&i.Coverage,
 		); err != nil {
@@ -1664,7 +2877,7 @@ func (q *Queries) ListGarbage(ctx context.Context, arg ListGarbageParams) ([]Gar
 }
 
 const listHeld = `-- name: ListHeld :many
-SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, replaces, coverage FROM entries WHERE client_id = $1 AND state = 'held'
+SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, hold_reason, replaces, coverage FROM entries WHERE client_id = $1 AND state = 'held'
   AND (received_at > $2 OR (received_at = $2 AND id > $3))
 ORDER BY received_at, id LIMIT CAST($4 AS BIGINT)
 `
@@ -1710,6 +2923,7 @@ func (q *Queries) ListHeld(ctx context.Context, arg ListHeldParams) ([]Entry, er
 			&i.CollectedAt,
 			&i.RemovedAt,
 			&i.LegalHold,
+			&i.HoldReason,
 			&i.Replaces,
 			&i.Coverage,
 		); err != nil {
@@ -1726,8 +2940,44 @@ func (q *Queries) ListHeld(ctx context.Context, arg ListHeldParams) ([]Entry, er
 	return items, nil
 }
 
+const listKeyUpdates = `-- name: ListKeyUpdates :many
+SELECT key_id, material, renews, changes, at, imported_by, imported_uid, imported_login FROM key_updates ORDER BY at, key_id
+`
+
+func (q *Queries) ListKeyUpdates(ctx context.Context) ([]KeyUpdate, error) {
+	rows, err := q.db.QueryContext(ctx, listKeyUpdates)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []KeyUpdate
+	for rows.Next() {
+		var i KeyUpdate
+		if err := rows.Scan(
+			&i.KeyID,
+			&i.Material,
+			&i.Renews,
+			&i.Changes,
+			&i.At,
+			&i.ImportedBy,
+			&i.ImportedUid,
+			&i.ImportedLogin,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listKeys = `-- name: ListKeys :many
-SELECT id, client_id, kind, fingerprint, algorithm, label, material, added_at, expires_at, retires_at, revoked_at, revoked_reason, last_used_at FROM keys WHERE client_id = $1 ORDER BY kind DESC, added_at, id
+SELECT id, client_id, kind, fingerprint, algorithm, label, material, added_at, expires_at, max_age, retires_at, revoked_at, revoked_reason, last_used_at, imported_by, imported_uid, imported_login, approved_by, approved_at, replaces, overlap FROM keys WHERE client_id = $1 ORDER BY kind DESC, added_at, id
 `
 
 func (q *Queries) ListKeys(ctx context.Context, clientID string) ([]Key, error) {
@@ -1749,10 +2999,18 @@ func (q *Queries) ListKeys(ctx context.Context, clientID string) ([]Key, error) 
 			&i.Material,
 			&i.AddedAt,
 			&i.ExpiresAt,
+			&i.MaxAge,
 			&i.RetiresAt,
 			&i.RevokedAt,
 			&i.RevokedReason,
 			&i.LastUsedAt,
+			&i.ImportedBy,
+			&i.ImportedUid,
+			&i.ImportedLogin,
+			&i.ApprovedBy,
+			&i.ApprovedAt,
+			&i.Replaces,
+			&i.Overlap,
 		); err != nil {
 			return nil, err
 		}
@@ -1767,23 +3025,90 @@ func (q *Queries) ListKeys(ctx context.Context, clientID string) ([]Key, error) 
 	return items, nil
 }
 
-const listKinds = `-- name: ListKinds :many
-SELECT DISTINCT kind FROM entries WHERE parent_id = $1 AND parent_id <> ''
+const listLegalHolds = `-- name: ListLegalHolds :many
+SELECT client_id, reason, since, set_by FROM legal_holds ORDER BY client_id
 `
 
-func (q *Queries) ListKinds(ctx context.Context, parentID string) ([]string, error) {
-	rows, err := q.db.QueryContext(ctx, listKinds, parentID)
+func (q *Queries) ListLegalHolds(ctx context.Context) ([]LegalHold, error) {
+	rows, err := q.db.QueryContext(ctx, listLegalHolds)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []string
+	var items []LegalHold
 	for rows.Next() {
-		var kind string
-		if err := rows.Scan(&kind); err != nil {
+		var i LegalHold
+		if err := rows.Scan(
+			&i.ClientID,
+			&i.Reason,
+			&i.Since,
+			&i.SetBy,
+		); err != nil {
 			return nil, err
 		}
-		items = append(items, kind)
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listMessages = `-- name: ListMessages :many
+SELECT id, client_id, channel, target, kind, content, state, created_at, since, next_at, claimed, claims, tries, last_error, answer, settled_at FROM messages
+WHERE (CAST($1 AS TEXT) = '' OR state = $1) AND (CAST($2 AS TEXT) = '' OR client_id = $2)
+  AND (created_at < $3 OR (created_at = $3 AND id < $4))
+ORDER BY created_at DESC, id DESC LIMIT CAST($5 AS BIGINT)
+`
+
+type ListMessagesParams struct {
+	State         string
+	ClientID      string
+	CreatedBefore int64
+	IDBefore      string
+	N             int64
+}
+
+// Newest first, below the cursor (created_at, id).
+func (q *Queries) ListMessages(ctx context.Context, arg ListMessagesParams) ([]Message, error) {
+	rows, err := q.db.QueryContext(ctx, listMessages,
+		arg.State,
+		arg.ClientID,
+		arg.CreatedBefore,
+		arg.IDBefore,
+		arg.N,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Message
+	for rows.Next() {
+		var i Message
+		if err := rows.Scan(
+			&i.ID,
+			&i.ClientID,
+			&i.Channel,
+			&i.Target,
+			&i.Kind,
+			&i.Content,
+			&i.State,
+			&i.CreatedAt,
+			&i.Since,
+			&i.NextAt,
+			&i.Claimed,
+			&i.Claims,
+			&i.Tries,
+			&i.LastError,
+			&i.Answer,
+			&i.SettledAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
 	}
 	if err := rows.Close(); err != nil {
 		return nil, err
@@ -1811,6 +3136,142 @@ func (q *Queries) ListNetworks(ctx context.Context, clientID string) ([]string, 
 			return nil, err
 		}
 		items = append(items, prefix)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listNotified = `-- name: ListNotified :many
+SELECT id, name, notify FROM clients WHERE notify <> '' AND id > $1 ORDER BY id LIMIT CAST($2 AS BIGINT)
+`
+
+type ListNotifiedParams struct {
+	After string
+	N     int64
+}
+
+type ListNotifiedRow struct {
+	ID     string
+	Name   string
+	Notify string
+}
+
+func (q *Queries) ListNotified(ctx context.Context, arg ListNotifiedParams) ([]ListNotifiedRow, error) {
+	rows, err := q.db.QueryContext(ctx, listNotified, arg.After, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListNotifiedRow
+	for rows.Next() {
+		var i ListNotifiedRow
+		if err := rows.Scan(&i.ID, &i.Name, &i.Notify); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listOnHold = `-- name: ListOnHold :many
+SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, hold_reason, replaces, coverage FROM entries WHERE legal_hold > 0
+  AND (client_id > $1 OR (client_id = $1 AND (received_at > $2 OR (received_at = $2 AND id > $3))))
+ORDER BY client_id, received_at, id LIMIT CAST($4 AS BIGINT)
+`
+
+type ListOnHoldParams struct {
+	ClientAfter   string
+	ReceivedAfter int64
+	IDAfter       string
+	N             int64
+}
+
+// In the order of clients and arrival, after the cursor (client_id, received_at, id).
+func (q *Queries) ListOnHold(ctx context.Context, arg ListOnHoldParams) ([]Entry, error) {
+	rows, err := q.db.QueryContext(ctx, listOnHold,
+		arg.ClientAfter,
+		arg.ReceivedAfter,
+		arg.IDAfter,
+		arg.N,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Entry
+	for rows.Next() {
+		var i Entry
+		if err := rows.Scan(
+			&i.ID,
+			&i.ClientID,
+			&i.ParentID,
+			&i.Name,
+			&i.Kind,
+			&i.State,
+			&i.Size,
+			&i.Sha256,
+			&i.PlainSize,
+			&i.Blob,
+			&i.SealedTo,
+			&i.ReceivedAt,
+			&i.PublishedAt,
+			&i.ModifiedAt,
+			&i.ExpiresAt,
+			&i.CollectedAt,
+			&i.RemovedAt,
+			&i.LegalHold,
+			&i.HoldReason,
+			&i.Replaces,
+			&i.Coverage,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listOutbox = `-- name: ListOutbox :many
+SELECT id, at, kind, client_id, subject, detail FROM outbox ORDER BY at, id LIMIT CAST($1 AS BIGINT)
+`
+
+func (q *Queries) ListOutbox(ctx context.Context, n int64) ([]Outbox, error) {
+	rows, err := q.db.QueryContext(ctx, listOutbox, n)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Outbox
+	for rows.Next() {
+		var i Outbox
+		if err := rows.Scan(
+			&i.ID,
+			&i.At,
+			&i.Kind,
+			&i.ClientID,
+			&i.Subject,
+			&i.Detail,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
 	}
 	if err := rows.Close(); err != nil {
 		return nil, err
@@ -1886,6 +3347,55 @@ func (q *Queries) ListPasswords(ctx context.Context, arg ListPasswordsParams) ([
 			&i.SetAt,
 			&i.ExpiresAt,
 			&i.LastUsedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listPendingKeys = `-- name: ListPendingKeys :many
+SELECT id, client_id, kind, fingerprint, algorithm, label, material, added_at, expires_at, max_age, retires_at, revoked_at, revoked_reason, last_used_at, imported_by, imported_uid, imported_login, approved_by, approved_at, replaces, overlap FROM keys WHERE approved_at = 0 ORDER BY client_id, added_at, id
+`
+
+func (q *Queries) ListPendingKeys(ctx context.Context) ([]Key, error) {
+	rows, err := q.db.QueryContext(ctx, listPendingKeys)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Key
+	for rows.Next() {
+		var i Key
+		if err := rows.Scan(
+			&i.ID,
+			&i.ClientID,
+			&i.Kind,
+			&i.Fingerprint,
+			&i.Algorithm,
+			&i.Label,
+			&i.Material,
+			&i.AddedAt,
+			&i.ExpiresAt,
+			&i.MaxAge,
+			&i.RetiresAt,
+			&i.RevokedAt,
+			&i.RevokedReason,
+			&i.LastUsedAt,
+			&i.ImportedBy,
+			&i.ImportedUid,
+			&i.ImportedLogin,
+			&i.ApprovedBy,
+			&i.ApprovedAt,
+			&i.Replaces,
+			&i.Overlap,
 		); err != nil {
 			return nil, err
 		}
@@ -1981,8 +3491,185 @@ func (q *Queries) ListReceipts(ctx context.Context, entryID string) ([]Receipt, 
 	return items, nil
 }
 
+const listReceiptsBetween = `-- name: ListReceiptsBetween :many
+SELECT id, entry_id, client_id, name, sha256, protocol, address, fingerprint, started_at, ended_at, bytes, size, evidence FROM receipts
+WHERE client_id = $1 AND ended_at >= $2 AND ended_at < $3
+  AND (ended_at > $4 OR (ended_at = $4 AND id > $5))
+ORDER BY ended_at, id
+LIMIT CAST($6 AS BIGINT)
+`
+
+type ListReceiptsBetweenParams struct {
+	ClientID string
+	Since    int64
+	Before   int64
+	AfterAt  int64
+	AfterID  string
+	N        int64
+}
+
+func (q *Queries) ListReceiptsBetween(ctx context.Context, arg ListReceiptsBetweenParams) ([]Receipt, error) {
+	rows, err := q.db.QueryContext(ctx, listReceiptsBetween,
+		arg.ClientID,
+		arg.Since,
+		arg.Before,
+		arg.AfterAt,
+		arg.AfterID,
+		arg.N,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Receipt
+	for rows.Next() {
+		var i Receipt
+		if err := rows.Scan(
+			&i.ID,
+			&i.EntryID,
+			&i.ClientID,
+			&i.Name,
+			&i.Sha256,
+			&i.Protocol,
+			&i.Address,
+			&i.Fingerprint,
+			&i.StartedAt,
+			&i.EndedAt,
+			&i.Bytes,
+			&i.Size,
+			&i.Evidence,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listRecipients = `-- name: ListRecipients :many
+SELECT id FROM clients WHERE delivers_to = '' AND id > $1 ORDER BY id LIMIT CAST($2 AS BIGINT)
+`
+
+type ListRecipientsParams struct {
+	After string
+	N     int64
+}
+
+// Whom a producer may deliver to that delivers to all, in the order of ids, after the cursor.
+func (q *Queries) ListRecipients(ctx context.Context, arg ListRecipientsParams) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, listRecipients, arg.After, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listRefusals = `-- name: ListRefusals :many
+SELECT seq, at, event, actor, client_id, subject, detail, hash FROM audit WHERE seq < $1 AND client_id = $2 AND event = 'login.refused'
+ORDER BY seq DESC LIMIT CAST($3 AS BIGINT)
+`
+
+type ListRefusalsParams struct {
+	Before   int64
+	ClientID string
+	N        int64
+}
+
+// Of one client, the newest first, before the cursor.
+func (q *Queries) ListRefusals(ctx context.Context, arg ListRefusalsParams) ([]Audit, error) {
+	rows, err := q.db.QueryContext(ctx, listRefusals, arg.Before, arg.ClientID, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Audit
+	for rows.Next() {
+		var i Audit
+		if err := rows.Scan(
+			&i.Seq,
+			&i.At,
+			&i.Event,
+			&i.Actor,
+			&i.ClientID,
+			&i.Subject,
+			&i.Detail,
+			&i.Hash,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listRefusedSince = `-- name: ListRefusedSince :many
+SELECT at, client_id, detail FROM audit WHERE event = 'login.refused' AND at >= $1 ORDER BY at DESC LIMIT CAST($2 AS BIGINT)
+`
+
+type ListRefusedSinceParams struct {
+	Since int64
+	N     int64
+}
+
+type ListRefusedSinceRow struct {
+	At       int64
+	ClientID string
+	Detail   string
+}
+
+// The newest first.
+func (q *Queries) ListRefusedSince(ctx context.Context, arg ListRefusedSinceParams) ([]ListRefusedSinceRow, error) {
+	rows, err := q.db.QueryContext(ctx, listRefusedSince, arg.Since, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListRefusedSinceRow
+	for rows.Next() {
+		var i ListRefusedSinceRow
+		if err := rows.Scan(&i.At, &i.ClientID, &i.Detail); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listReports = `-- name: ListReports :many
-SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, replaces, coverage FROM entries
+SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, hold_reason, replaces, coverage FROM entries
 WHERE (CAST($1 AS TEXT) = '' OR client_id = $1)
   AND (CAST($2 AS TEXT) = '' OR state = $2)
   AND kind <> 'folder'
@@ -2033,6 +3720,7 @@ func (q *Queries) ListReports(ctx context.Context, arg ListReportsParams) ([]Ent
 			&i.CollectedAt,
 			&i.RemovedAt,
 			&i.LegalHold,
+			&i.HoldReason,
 			&i.Replaces,
 			&i.Coverage,
 		); err != nil {
@@ -2051,7 +3739,7 @@ func (q *Queries) ListReports(ctx context.Context, arg ListReportsParams) ([]Ent
 
 const listSealed = `-- name: ListSealed :many
 
-SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, replaces, coverage FROM entries WHERE client_id = $1 AND kind = 'report' AND published_at > 0
+SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, hold_reason, replaces, coverage FROM entries WHERE client_id = $1 AND kind = 'report' AND published_at > 0
   AND (received_at > $2 OR (received_at = $2 AND id > $3))
 ORDER BY received_at, id LIMIT CAST($4 AS BIGINT)
 `
@@ -2098,6 +3786,7 @@ func (q *Queries) ListSealed(ctx context.Context, arg ListSealedParams) ([]Entry
 			&i.CollectedAt,
 			&i.RemovedAt,
 			&i.LegalHold,
+			&i.HoldReason,
 			&i.Replaces,
 			&i.Coverage,
 		); err != nil {
@@ -2152,12 +3841,53 @@ func (q *Queries) ListStalePartials(ctx context.Context, arg ListStalePartialsPa
 	return items, nil
 }
 
-const listSubfolders = `-- name: ListSubfolders :many
-SELECT id FROM entries WHERE parent_id = $1 AND parent_id <> '' AND kind = 'folder'
+const listStrangers = `-- name: ListStrangers :many
+SELECT protocol, address, reason, user_name, detail, first_at, last_at, times FROM strangers WHERE last_at >= $1 ORDER BY last_at, protocol, address, reason
 `
 
-func (q *Queries) ListSubfolders(ctx context.Context, parentID string) ([]string, error) {
-	rows, err := q.db.QueryContext(ctx, listSubfolders, parentID)
+func (q *Queries) ListStrangers(ctx context.Context, since int64) ([]Stranger, error) {
+	rows, err := q.db.QueryContext(ctx, listStrangers, since)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Stranger
+	for rows.Next() {
+		var i Stranger
+		if err := rows.Scan(
+			&i.Protocol,
+			&i.Address,
+			&i.Reason,
+			&i.UserName,
+			&i.Detail,
+			&i.FirstAt,
+			&i.LastAt,
+			&i.Times,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listSubfolders = `-- name: ListSubfolders :many
+SELECT id FROM entries WHERE parent_id = $1 AND parent_id <> '' AND kind = 'folder' LIMIT CAST($2 AS BIGINT)
+`
+
+type ListSubfoldersParams struct {
+	ParentID string
+	N        int64
+}
+
+func (q *Queries) ListSubfolders(ctx context.Context, arg ListSubfoldersParams) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, listSubfolders, arg.ParentID, arg.N)
 	if err != nil {
 		return nil, err
 	}
@@ -2169,6 +3899,136 @@ func (q *Queries) ListSubfolders(ctx context.Context, parentID string) ([]string
 			return nil, err
 		}
 		items = append(items, id)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listUnapprovedKeys = `-- name: ListUnapprovedKeys :many
+SELECT id, client_id, kind, fingerprint, added_at FROM keys WHERE approved_at = 0 ORDER BY added_at, id LIMIT CAST($1 AS BIGINT)
+`
+
+type ListUnapprovedKeysRow struct {
+	ID          string
+	ClientID    string
+	Kind        string
+	Fingerprint string
+	AddedAt     int64
+}
+
+func (q *Queries) ListUnapprovedKeys(ctx context.Context, n int64) ([]ListUnapprovedKeysRow, error) {
+	rows, err := q.db.QueryContext(ctx, listUnapprovedKeys, n)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListUnapprovedKeysRow
+	for rows.Next() {
+		var i ListUnapprovedKeysRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.ClientID,
+			&i.Kind,
+			&i.Fingerprint,
+			&i.AddedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listUnapprovedUpdates = `-- name: ListUnapprovedUpdates :many
+SELECT keys.id, keys.client_id, keys.kind, keys.fingerprint, key_updates.at FROM key_updates JOIN keys ON keys.id = key_updates.key_id
+ORDER BY key_updates.at, keys.id LIMIT CAST($1 AS BIGINT)
+`
+
+type ListUnapprovedUpdatesRow struct {
+	ID          string
+	ClientID    string
+	Kind        string
+	Fingerprint string
+	At          int64
+}
+
+func (q *Queries) ListUnapprovedUpdates(ctx context.Context, n int64) ([]ListUnapprovedUpdatesRow, error) {
+	rows, err := q.db.QueryContext(ctx, listUnapprovedUpdates, n)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListUnapprovedUpdatesRow
+	for rows.Next() {
+		var i ListUnapprovedUpdatesRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.ClientID,
+			&i.Kind,
+			&i.Fingerprint,
+			&i.At,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listUncollected = `-- name: ListUncollected :many
+SELECT client_id, COUNT(*) AS reports, CAST(SUM(size) AS BIGINT) AS bytes, CAST(MIN(expires_at) AS BIGINT) AS earliest FROM entries
+WHERE kind = 'report' AND state = 'published' AND legal_hold = 0 AND expires_at > $1 AND expires_at <= $2
+GROUP BY client_id ORDER BY client_id
+`
+
+type ListUncollectedParams struct {
+	After  int64
+	Before int64
+}
+
+type ListUncollectedRow struct {
+	ClientID string
+	Reports  int64
+	Bytes    int64
+	Earliest int64
+}
+
+// What was never fetched and is purged soon, by client.
+func (q *Queries) ListUncollected(ctx context.Context, arg ListUncollectedParams) ([]ListUncollectedRow, error) {
+	rows, err := q.db.QueryContext(ctx, listUncollected, arg.After, arg.Before)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListUncollectedRow
+	for rows.Next() {
+		var i ListUncollectedRow
+		if err := rows.Scan(
+			&i.ClientID,
+			&i.Reports,
+			&i.Bytes,
+			&i.Earliest,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
 	}
 	if err := rows.Close(); err != nil {
 		return nil, err
@@ -2219,6 +4079,38 @@ func (q *Queries) ListUndigested(ctx context.Context, arg ListUndigestedParams) 
 	return items, nil
 }
 
+const listYoungClients = `-- name: ListYoungClients :many
+SELECT id, created_at FROM clients WHERE created_at > $1 ORDER BY id
+`
+
+type ListYoungClientsRow struct {
+	ID        string
+	CreatedAt int64
+}
+
+func (q *Queries) ListYoungClients(ctx context.Context, since int64) ([]ListYoungClientsRow, error) {
+	rows, err := q.db.QueryContext(ctx, listYoungClients, since)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListYoungClientsRow
+	for rows.Next() {
+		var i ListYoungClientsRow
+		if err := rows.Scan(&i.ID, &i.CreatedAt); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const moveEntry = `-- name: MoveEntry :exec
 UPDATE entries SET parent_id = $1, name = $2 WHERE id = $3
 `
@@ -2231,6 +4123,71 @@ type MoveEntryParams struct {
 
 func (q *Queries) MoveEntry(ctx context.Context, arg MoveEntryParams) error {
 	_, err := q.db.ExecContext(ctx, moveEntry, arg.ParentID, arg.Name, arg.ID)
+	return err
+}
+
+const newestStrangers = `-- name: NewestStrangers :many
+SELECT last_at FROM strangers ORDER BY last_at DESC LIMIT CAST($1 AS BIGINT)
+`
+
+// When the newest ones were last there, the newest first: what is older than the last of them may go.
+func (q *Queries) NewestStrangers(ctx context.Context, n int64) ([]int64, error) {
+	rows, err := q.db.QueryContext(ctx, newestStrangers, n)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []int64
+	for rows.Next() {
+		var last_at int64
+		if err := rows.Scan(&last_at); err != nil {
+			return nil, err
+		}
+		items = append(items, last_at)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const outboxFigures = `-- name: OutboxFigures :one
+SELECT COUNT(*) AS n, CAST(COALESCE(MIN(at), 0) AS BIGINT) AS oldest FROM outbox
+`
+
+type OutboxFiguresRow struct {
+	N      int64
+	Oldest int64
+}
+
+func (q *Queries) OutboxFigures(ctx context.Context) (OutboxFiguresRow, error) {
+	row := q.db.QueryRowContext(ctx, outboxFigures)
+	var i OutboxFiguresRow
+	err := row.Scan(&i.N, &i.Oldest)
+	return i, err
+}
+
+const postponeMessages = `-- name: PostponeMessages :exec
+UPDATE messages SET next_at = $1 WHERE channel = $2 AND target = $3 AND state = 'pending' AND next_at <= $4
+`
+
+type PostponeMessagesParams struct {
+	NextAt  int64
+	Channel string
+	Target  string
+	Now     int64
+}
+
+func (q *Queries) PostponeMessages(ctx context.Context, arg PostponeMessagesParams) error {
+	_, err := q.db.ExecContext(ctx, postponeMessages,
+		arg.NextAt,
+		arg.Channel,
+		arg.Target,
+		arg.Now,
+	)
 	return err
 }
 
@@ -2247,6 +4204,60 @@ type PutBanParams struct {
 
 func (q *Queries) PutBan(ctx context.Context, arg PutBanParams) error {
 	_, err := q.db.ExecContext(ctx, putBan, arg.Address, arg.UntilAt, arg.Failures)
+	return err
+}
+
+const putKeyUpdate = `-- name: PutKeyUpdate :exec
+INSERT INTO key_updates (key_id, material, renews, changes, at, imported_by, imported_uid, imported_login)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+ON CONFLICT (key_id) DO UPDATE SET material = excluded.material, renews = excluded.renews, changes = excluded.changes, at = excluded.at,
+    imported_by = excluded.imported_by, imported_uid = excluded.imported_uid, imported_login = excluded.imported_login
+`
+
+type PutKeyUpdateParams struct {
+	KeyID         string
+	Material      string
+	Renews        int64
+	Changes       string
+	At            int64
+	ImportedBy    string
+	ImportedUid   int64
+	ImportedLogin int64
+}
+
+func (q *Queries) PutKeyUpdate(ctx context.Context, arg PutKeyUpdateParams) error {
+	_, err := q.db.ExecContext(ctx, putKeyUpdate,
+		arg.KeyID,
+		arg.Material,
+		arg.Renews,
+		arg.Changes,
+		arg.At,
+		arg.ImportedBy,
+		arg.ImportedUid,
+		arg.ImportedLogin,
+	)
+	return err
+}
+
+const putLegalHold = `-- name: PutLegalHold :exec
+INSERT INTO legal_holds (client_id, reason, since, set_by) VALUES ($1, $2, $3, $4)
+ON CONFLICT (client_id) DO UPDATE SET reason = excluded.reason, set_by = excluded.set_by
+`
+
+type PutLegalHoldParams struct {
+	ClientID string
+	Reason   string
+	Since    int64
+	SetBy    string
+}
+
+func (q *Queries) PutLegalHold(ctx context.Context, arg PutLegalHoldParams) error {
+	_, err := q.db.ExecContext(ctx, putLegalHold,
+		arg.ClientID,
+		arg.Reason,
+		arg.Since,
+		arg.SetBy,
+	)
 	return err
 }
 
@@ -2320,6 +4331,18 @@ func (q *Queries) PutProducer(ctx context.Context, arg PutProducerParams) error 
 		arg.ExpiresAt,
 	)
 	return err
+}
+
+const releaseClientEntries = `-- name: ReleaseClientEntries :execrows
+UPDATE entries SET legal_hold = legal_hold - 2 WHERE client_id = $1 AND legal_hold >= 2
+`
+
+func (q *Queries) ReleaseClientEntries(ctx context.Context, clientID string) (int64, error) {
+	result, err := q.db.ExecContext(ctx, releaseClientEntries, clientID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 const releaseEntry = `-- name: ReleaseEntry :exec
@@ -2430,6 +4453,36 @@ func (q *Queries) RetireKey(ctx context.Context, arg RetireKeyParams) error {
 	return err
 }
 
+const retryDeadMessages = `-- name: RetryDeadMessages :execrows
+UPDATE messages SET state = 'pending', since = $1, next_at = $1, tries = 0, settled_at = 0 WHERE state = 'dead'
+`
+
+func (q *Queries) RetryDeadMessages(ctx context.Context, now int64) (int64, error) {
+	result, err := q.db.ExecContext(ctx, retryDeadMessages, now)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const retryMessage = `-- name: RetryMessage :execrows
+UPDATE messages SET state = 'pending', since = $1, next_at = $1, tries = 0, settled_at = 0
+WHERE id = $2 AND state = 'dead'
+`
+
+type RetryMessageParams struct {
+	Now int64
+	ID  string
+}
+
+func (q *Queries) RetryMessage(ctx context.Context, arg RetryMessageParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, retryMessage, arg.Now, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const revokeKey = `-- name: RevokeKey :exec
 UPDATE keys SET revoked_at = $1, revoked_reason = $2 WHERE id = $3
 `
@@ -2512,17 +4565,53 @@ func (q *Queries) SetExpires(ctx context.Context, arg SetExpiresParams) error {
 	return err
 }
 
+const setKeyImporter = `-- name: SetKeyImporter :exec
+UPDATE keys SET imported_by = $1, imported_uid = $2, imported_login = $3 WHERE id = $4
+`
+
+type SetKeyImporterParams struct {
+	ImportedBy    string
+	ImportedUid   int64
+	ImportedLogin int64
+	ID            string
+}
+
+func (q *Queries) SetKeyImporter(ctx context.Context, arg SetKeyImporterParams) error {
+	_, err := q.db.ExecContext(ctx, setKeyImporter,
+		arg.ImportedBy,
+		arg.ImportedUid,
+		arg.ImportedLogin,
+		arg.ID,
+	)
+	return err
+}
+
+const setKeyMaxAge = `-- name: SetKeyMaxAge :exec
+UPDATE keys SET max_age = $1 WHERE id = $2
+`
+
+type SetKeyMaxAgeParams struct {
+	MaxAge int64
+	ID     string
+}
+
+func (q *Queries) SetKeyMaxAge(ctx context.Context, arg SetKeyMaxAgeParams) error {
+	_, err := q.db.ExecContext(ctx, setKeyMaxAge, arg.MaxAge, arg.ID)
+	return err
+}
+
 const setLegalHold = `-- name: SetLegalHold :exec
-UPDATE entries SET legal_hold = $1 WHERE id = $2
+UPDATE entries SET legal_hold = $1, hold_reason = $2 WHERE id = $3
 `
 
 type SetLegalHoldParams struct {
-	LegalHold int64
-	ID        string
+	LegalHold  int64
+	HoldReason string
+	ID         string
 }
 
 func (q *Queries) SetLegalHold(ctx context.Context, arg SetLegalHoldParams) error {
-	_, err := q.db.ExecContext(ctx, setLegalHold, arg.LegalHold, arg.ID)
+	_, err := q.db.ExecContext(ctx, setLegalHold, arg.LegalHold, arg.HoldReason, arg.ID)
 	return err
 }
 
@@ -2537,6 +4626,20 @@ type SetMarkParams struct {
 
 func (q *Queries) SetMark(ctx context.Context, arg SetMarkParams) error {
 	_, err := q.db.ExecContext(ctx, setMark, arg.Name, arg.N)
+	return err
+}
+
+const setMessageContent = `-- name: SetMessageContent :exec
+UPDATE messages SET content = $1 WHERE id = $2
+`
+
+type SetMessageContentParams struct {
+	Content string
+	ID      string
+}
+
+func (q *Queries) SetMessageContent(ctx context.Context, arg SetMessageContentParams) error {
+	_, err := q.db.ExecContext(ctx, setMessageContent, arg.Content, arg.ID)
 	return err
 }
 
@@ -2584,6 +4687,146 @@ func (q *Queries) SetUsage(ctx context.Context, arg SetUsageParams) error {
 	return err
 }
 
+const settleMessage = `-- name: SettleMessage :execrows
+UPDATE messages SET state = $1, claimed = 0, next_at = $2, tries = $3, last_error = $4, answer = $5, settled_at = $6
+WHERE id = $7 AND state = 'pending' AND claims = $8
+`
+
+type SettleMessageParams struct {
+	State     string
+	NextAt    int64
+	Tries     int64
+	LastError string
+	Answer    string
+	SettledAt int64
+	ID        string
+	Claims    int64
+}
+
+func (q *Queries) SettleMessage(ctx context.Context, arg SettleMessageParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, settleMessage,
+		arg.State,
+		arg.NextAt,
+		arg.Tries,
+		arg.LastError,
+		arg.Answer,
+		arg.SettledAt,
+		arg.ID,
+		arg.Claims,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const sumDue = `-- name: SumDue :one
+SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM entries WHERE expires_at > 0 AND legal_hold = 0 AND expires_at <= $1
+`
+
+func (q *Queries) SumDue(ctx context.Context, by int64) (int64, error) {
+	row := q.db.QueryRowContext(ctx, sumDue, by)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
+const sumPublished = `-- name: SumPublished :one
+SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM entries WHERE published_at > 0 AND published_at >= $1
+`
+
+func (q *Queries) SumPublished(ctx context.Context, since int64) (int64, error) {
+	row := q.db.QueryRowContext(ctx, sumPublished, since)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
+const summarizeHeld = `-- name: SummarizeHeld :many
+SELECT client_id, COUNT(*) AS reports, CAST(MIN(received_at) AS BIGINT) AS oldest FROM entries
+WHERE state = 'held' GROUP BY client_id
+`
+
+type SummarizeHeldRow struct {
+	ClientID string
+	Reports  int64
+	Oldest   int64
+}
+
+func (q *Queries) SummarizeHeld(ctx context.Context) ([]SummarizeHeldRow, error) {
+	rows, err := q.db.QueryContext(ctx, summarizeHeld)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []SummarizeHeldRow
+	for rows.Next() {
+		var i SummarizeHeldRow
+		if err := rows.Scan(&i.ClientID, &i.Reports, &i.Oldest); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const summarizeUncollected = `-- name: SummarizeUncollected :many
+SELECT client_id, COUNT(*) AS reports, CAST(MIN(published_at) AS BIGINT) AS oldest,
+    CAST(SUM(CASE WHEN legal_hold = 0 AND expires_at > 0 AND expires_at <= $1 AND 2 * (expires_at - $2) < expires_at - published_at THEN 1 ELSE 0 END) AS BIGINT) AS purging,
+    CAST(COALESCE(MIN(CASE WHEN legal_hold = 0 AND expires_at > 0 AND expires_at <= $1 AND 2 * (expires_at - $2) < expires_at - published_at THEN expires_at END), 0) AS BIGINT) AS purged_at
+FROM entries WHERE state = 'published' AND kind = 'report' GROUP BY client_id
+`
+
+type SummarizeUncollectedParams struct {
+	By  int64
+	Now int64
+}
+
+type SummarizeUncollectedRow struct {
+	ClientID string
+	Reports  int64
+	Oldest   int64
+	Purging  int64
+	PurgedAt int64
+}
+
+// By client: how many, since when, and of those that are purged by a time and have more than half of their time behind
+// them, how many and when the first goes.
+func (q *Queries) SummarizeUncollected(ctx context.Context, arg SummarizeUncollectedParams) ([]SummarizeUncollectedRow, error) {
+	rows, err := q.db.QueryContext(ctx, summarizeUncollected, arg.By, arg.Now)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []SummarizeUncollectedRow
+	for rows.Next() {
+		var i SummarizeUncollectedRow
+		if err := rows.Scan(
+			&i.ClientID,
+			&i.Reports,
+			&i.Oldest,
+			&i.Purging,
+			&i.PurgedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const totalFiles = `-- name: TotalFiles :one
 SELECT COUNT(*) AS files, CAST(COALESCE(SUM(size), 0) AS BIGINT) AS bytes FROM entries
 WHERE kind <> 'folder' AND (CAST($1 AS TEXT) = '' OR client_id = $1)
@@ -2597,6 +4840,22 @@ type TotalFilesRow struct {
 func (q *Queries) TotalFiles(ctx context.Context, clientID string) (TotalFilesRow, error) {
 	row := q.db.QueryRowContext(ctx, totalFiles, clientID)
 	var i TotalFilesRow
+	err := row.Scan(&i.Files, &i.Bytes)
+	return i, err
+}
+
+const totalUsage = `-- name: TotalUsage :one
+SELECT CAST(COALESCE(SUM(files), 0) AS BIGINT) AS files, CAST(COALESCE(SUM(bytes), 0) AS BIGINT) AS bytes FROM client_usage
+`
+
+type TotalUsageRow struct {
+	Files int64
+	Bytes int64
+}
+
+func (q *Queries) TotalUsage(ctx context.Context) (TotalUsageRow, error) {
+	row := q.db.QueryRowContext(ctx, totalUsage)
+	var i TotalUsageRow
 	err := row.Scan(&i.Files, &i.Bytes)
 	return i, err
 }
@@ -2645,8 +4904,8 @@ func (q *Queries) TouchProducer(ctx context.Context, arg TouchProducerParams) er
 
 const updateClient = `-- name: UpdateClient :exec
 UPDATE clients SET name = $1, retention = $2, disabled = $3, ftp = $4,
-    quota_bytes = $5, quota_files = $6, delivers_to = $7, declared = $8
-WHERE id = $9
+    quota_bytes = $5, quota_files = $6, delivers_to = $7, notify = $8, declared = $9
+WHERE id = $10
 `
 
 type UpdateClientParams struct {
@@ -2657,6 +4916,7 @@ type UpdateClientParams struct {
 	QuotaBytes int64
 	QuotaFiles int64
 	DeliversTo string
+	Notify     string
 	Declared   string
 	ID         string
 }
@@ -2670,6 +4930,7 @@ func (q *Queries) UpdateClient(ctx context.Context, arg UpdateClientParams) erro
 		arg.QuotaBytes,
 		arg.QuotaFiles,
 		arg.DeliversTo,
+		arg.Notify,
 		arg.Declared,
 		arg.ID,
 	)

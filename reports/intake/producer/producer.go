@@ -8,7 +8,7 @@
 // expired is answered like what there never was.
 //
 // [Register.Claim] holds an idempotency key to the content that it was first used
-// for.
+// for, and [Register.Record] to the answer that was given.
 package producer
 
 import (
@@ -29,12 +29,9 @@ import (
 	"github.com/sealdrop/sealdrop/reports"
 )
 
-var (
-	// ErrUnknown: nobody good has that token, certificate or name.
-	ErrUnknown = errors.New("unknown producer")
-	// ErrKeyReused: an idempotency key was used for another content.
-	ErrKeyReused = errors.New("the idempotency key was used for another delivery")
-)
+// ErrUnknown says that nobody good has that token, certificate or name. The error
+// that is it may be a [*Refusal].
+var ErrUnknown = errors.New("unknown producer")
 
 // TokenPrefix is what every token begins with, so that scanners for leaked secrets
 // can tell one.
@@ -42,9 +39,6 @@ const TokenPrefix = "sealdrop_"
 
 // MaxName is the longest name of a producer in bytes.
 const MaxName = 128
-
-// KeepKeys is how long an idempotency key is remembered.
-const KeepKeys = 30 * 24 * time.Hour
 
 // touchEvery is how exact the time of the last use is.
 const touchEvery = time.Minute
@@ -232,7 +226,7 @@ func (r *Register) ByToken(ctx context.Context, token string) (Producer, error) 
 	// nothing of these. Compared again so that it does not hang on the engine's idea
 	// of equality.
 	if err != nil || subtle.ConstantTimeCompare([]byte(row.Secret), []byte(hash)) != 1 {
-		return Producer{}, ErrUnknown
+		return Producer{}, &Refusal{Reason: TokenUnknown}
 	}
 	return r.active(ctx, row)
 }
@@ -242,7 +236,7 @@ func (r *Register) ByToken(ctx context.Context, token string) (Producer, error) 
 func (r *Register) ByCertificate(ctx context.Context, name string) (Producer, error) {
 	row, err := r.db.Read().GetProducer(ctx, name)
 	if errors.Is(err, database.ErrNotFound) || err == nil && row.Secret != "" {
-		return Producer{}, ErrUnknown
+		return Producer{}, &Refusal{Reason: CertificateUnknown, Name: name}
 	}
 	if err != nil {
 		return Producer{}, fmt.Errorf("looking up producer %s: %w", name, err)
@@ -256,8 +250,8 @@ func (r *Register) active(ctx context.Context, row query.Producer) (Producer, er
 		return Producer{}, err
 	}
 	now := r.now()
-	if p.State(now) != Active {
-		return Producer{}, ErrUnknown
+	if state := p.State(now); state != Active {
+		return Producer{}, refusal(p, state)
 	}
 	if now.Sub(p.LastUsed) >= touchEvery {
 		err = r.db.Write(ctx, func(tx *database.Tx) error {
@@ -265,35 +259,6 @@ func (r *Register) active(ctx context.Context, row query.Producer) (Producer, er
 		})
 	}
 	return p, err
-}
-
-// Claim holds an idempotency key of a producer to a content, given by a keyed hash
-// of it. It returns [ErrKeyReused] if the key was used for another one within
-// [KeepKeys]. What it holds is durable when it returns nil.
-func (r *Register) Claim(ctx context.Context, producer, key, content string) error {
-	now := r.now()
-	return r.db.Write(ctx, func(tx *database.Tx) error {
-		if err := tx.ForgetIdempotencyKeys(tx.Context(), database.Micros(now.Add(-KeepKeys))); err != nil {
-			return fmt.Errorf("forgetting old idempotency keys: %w", err)
-		}
-		fresh, err := tx.InsertIdempotencyKey(tx.Context(), query.InsertIdempotencyKeyParams{
-			Producer: producer, Key: key, Content: content, At: database.Micros(now),
-		})
-		if err != nil {
-			return fmt.Errorf("claiming an idempotency key: %w", err)
-		}
-		if fresh > 0 {
-			return nil
-		}
-		row, err := tx.GetIdempotencyKey(tx.Context(), query.GetIdempotencyKeyParams{Producer: producer, Key: key})
-		if err != nil {
-			return fmt.Errorf("claiming an idempotency key: %w", err)
-		}
-		if row.Content != content {
-			return ErrKeyReused
-		}
-		return nil
-	})
 }
 
 func find(ctx context.Context, q *query.Queries, name string) (Producer, error) {

@@ -58,7 +58,7 @@ func (l *look) reject(ctx context.Context, dir *folder, e entry, why rejection) 
 	if err != nil {
 		return fmt.Errorf("a file can't be moved to rejected: %w", err)
 	}
-	l.Log.Warn("rejected", "client", l.client, "name", e.name, "reason", why.why, "hint", why.hint, "as", to.path(as))
+	l.Log.Warn("rejected", "event", "spool.rejected", "client", l.client, "name", e.name, "reason", why.why, "hint", why.hint, "as", to.path(as))
 	if l.client == nobody {
 		return nil
 	}

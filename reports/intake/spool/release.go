@@ -32,6 +32,9 @@ func (l *look) release(dir *folder, e entry) error {
 		return fmt.Errorf("the report is published, but its file can't be taken away: %w", err)
 	}
 	now, err := taken.stat(e.name)
+	if gone(err) {
+		return dropMarker(dir, e.name) // another gateway took it for a leftover
+	}
 	if err != nil {
 		return err
 	}
@@ -67,17 +70,23 @@ func (l *look) releaseAcross(dir *folder, e entry) error {
 	return dropMarker(dir, e.name)
 }
 
-// dispose removes a delivered file from .taken, or keeps it in done.
+// dispose removes a delivered file from .taken, or keeps it in done. Where another
+// gateway, which took it for a leftover, was quicker, there is nothing to do.
 func (l *look) dispose(taken *folder, e entry) error {
 	if !l.Keep {
-		return taken.remove(e.name)
+		if err := taken.remove(e.name); err != nil && !gone(err) {
+			return err
+		}
+		return nil
 	}
 	done, err := l.aside(doneFolder)
 	if err != nil {
 		return err
 	}
 	defer done.Close()
-	_, err = place(taken, e.name, done, maxName)
+	if _, err = place(taken, e.name, done, maxName); gone(err) {
+		return nil
+	}
 	return err
 }
 

@@ -86,7 +86,7 @@ func (s *Spool) Run(ctx context.Context) {
 	hints := make(chan hint)
 	watch, err := newWatch(s.Folder)
 	if err != nil {
-		s.Log.Warn("the kernel does not tell of new files; they are found by rescans", "error", err)
+		s.Log.Warn("the kernel does not tell of new files; they are found by rescans", "event", "spool.no-watch", "error", err)
 	}
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
@@ -244,7 +244,7 @@ func (d *dispatcher) rescan() {
 		d.lane(client).want(now)
 		if err := d.watch.add(client); err != nil && !d.blind {
 			d.blind = true // once is enough: it is likely to be true of many
-			d.Log.Warn("the kernel does not tell of new files in a folder; they are found by rescans", "client", client, "error", err)
+			d.Log.Warn("the kernel does not tell of new files in a folder; they are found by rescans", "event", "spool.no-watch", "client", client, "error", err)
 		}
 	}
 	for client, l := range d.lanes {
@@ -297,7 +297,7 @@ func (d *dispatcher) finish(r result) {
 		l.want(now)
 		if text := r.err.Error(); text != l.told {
 			l.told = text
-			d.Log.Error("a client's files can't be taken in; they wait", "client", r.client, "error", r.err, "hint", hintOf(r.err))
+			d.Log.Error("a client's files can't be taken in; they wait", "event", "spool.client-waits", "client", r.client, "error", r.err, "hint", hintOf(r.err))
 		}
 	default:
 		l.tries, l.told, l.notBefore = 0, "", time.Time{}
@@ -309,7 +309,7 @@ func (d *dispatcher) finish(r result) {
 		}
 	}
 	if d.trouble != nil && r.client == d.probe && !r.began.Before(d.until) {
-		d.Log.Info("intake goes on", "after", now.Sub(d.since).Round(time.Second))
+		d.Log.Info("intake goes on", "event", "spool.resumed", "after", now.Sub(d.since).Round(time.Second))
 		d.trouble, d.tries, d.until = nil, 0, time.Time{}
 		d.rescan()
 	}
@@ -324,7 +324,7 @@ func (d *dispatcher) pause(err error, client string, now time.Time) {
 		d.since = now
 	}
 	if d.trouble == nil || cause(d.trouble) != cause(err) {
-		d.Log.Warn("intake pauses; files wait in their places", "error", err, "hint", hintOf(err))
+		d.Log.Warn("intake pauses; files wait in their places", "event", "spool.paused", "error", err, "hint", hintOf(err))
 	}
 	d.trouble, d.probe = err, client
 	d.tries++

@@ -156,7 +156,7 @@ func (l *look) failed(e entry, err error) (again time.Time, mine bool) {
 	}
 	n := l.notes.failed(l.key(e), e.identity, l.Now())
 	if mine && (n.tries == 1 || errors.Is(err, steady.ErrChanged)) {
-		l.Log.Warn("a file could not be taken in; it is tried again", "client", l.client, "name", e.name, "error", err, "at", n.until)
+		l.Log.Warn("a file could not be taken in; it is tried again", "event", "spool.retried", "client", l.client, "name", e.name, "error", err, "at", n.until)
 	}
 	return n.until, mine
 }
@@ -210,7 +210,7 @@ func (l *look) take(ctx context.Context, dir *folder, e entry, release func(now 
 }
 
 func (l *look) acknowledge(e entry, o publish.Outcome) {
-	args := []any{"client", l.client, "name", e.name, "report", o.Report.ID, "size", e.size, "owner", e.owner}
+	args := []any{"event", "spool.taken", "client", l.client, "name", e.name, "report", o.Report.ID, "size", e.size, "owner", e.owner}
 	switch {
 	case o.Known:
 		l.Log.Info("taken in; the same was delivered before, and nothing was changed", args...)

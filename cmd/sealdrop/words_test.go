@@ -1,0 +1,28 @@
+package main
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/sealdrop/sealdrop/reports/notify/contact"
+	"github.com/sealdrop/sealdrop/reports/notify/message"
+	"github.com/sealdrop/sealdrop/server/access"
+)
+
+// TestEverythingCanBeSaid: the lists that package message has of its own are those of
+// the packages whose words it puts into words.
+func TestEverythingCanBeSaid(t *testing.T) {
+	t.Parallel()
+	for _, k := range contact.Kinds() {
+		if !slices.Contains(message.Kinds(), message.Kind(k)) {
+			t.Errorf("there is no message for the event %s", k)
+		}
+	}
+	for _, r := range access.Reasons() {
+		said := slices.Contains(message.Reasons(message.AccessRefused), string(r))
+		// Who gets in was not refused, and who is unknown has no contacts.
+		if nothing := r == access.Allowed || r == access.UnknownClient; said == nothing {
+			t.Errorf("the reason %s: there is a text: %v", r, said)
+		}
+	}
+}
