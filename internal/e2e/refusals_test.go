@@ -66,7 +66,7 @@ func TestStrangers(t *testing.T) {
 	})
 	t.Run("a right key from another's address is told", func(t *testing.T) {
 		mustRefuse(t, acme, "Your key is right, but your address 127.0.0.2 is not on the list", "-o", "BindAddress=127.0.0.2")
-		mustLog(t, g, "reason=address-not-allowed user=acme address=127.0.0.2")
+		mustLog(t, g, "reason=address-not-allowed address=127.0.0.2 protocol=sftp user=acme")
 	})
 	t.Run("another client's key is told nothing", func(t *testing.T) {
 		thief := *acme
@@ -74,13 +74,13 @@ func TestStrangers(t *testing.T) {
 		if out := mustRefuse(t, &thief, ""); strings.Contains(out, "address") {
 			t.Errorf("it was told %q", out)
 		}
-		mustLog(t, g, "reason=key-unknown user=acme")
+		mustLog(t, g, "reason=key-unknown address=127.0.0.1 protocol=sftp user=acme")
 	})
 	t.Run("an unknown user is told nothing", func(t *testing.T) {
 		nobody := *acme
 		nobody.id = "nobody"
 		mustRefuse(t, &nobody, "")
-		mustLog(t, g, "reason=unknown-client user=nobody")
+		mustLog(t, g, "reason=unknown-client address=127.0.0.1 protocol=sftp user=nobody")
 	})
 }
 
