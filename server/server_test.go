@@ -360,8 +360,10 @@ func TestSlowlorisFromManyNetworks(t *testing.T) {
 	if st.Unauthenticated > limits.Unauthenticated || st.Open > limits.Unauthenticated+1 {
 		t.Errorf("%d connections are open, %d of them without a login", st.Open, st.Unauthenticated)
 	}
-	if want := uint64(300 + more + 300 - limits.Unauthenticated); st.Refused[server.TooManyUnauthenticated] != want {
-		t.Errorf("%d connections made room, want %d", st.Refused[server.TooManyUnauthenticated], want)
+	// One more or less: a place is free from when a connection ends, and who made room is
+	// counted when it has.
+	if made, want := int(st.Refused[server.TooManyUnauthenticated]), 300+more+300-limits.Unauthenticated; made < want-1 || made > want {
+		t.Errorf("%d connections made room, want %d", made, want)
 	}
 }
 

@@ -153,7 +153,8 @@ func (b *besieged) serve() {
 	b.cmd.Env = append(os.Environ(), "SEALDROP_SFTP_LISTEN=127.0.0.1:0", "SEALDROP_FTP_LISTEN=127.0.0.1:0",
 		"SEALDROP_FTP_TLS_IMPLICIT_LISTEN=127.0.0.1:0", "SEALDROP_FTP_PASSIVE_PORTS=any")
 	b.cmd.Stderr = b.log
-	b.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	// No Pdeathsig: the kernel would send it when the thread ends that starts the gateway,
+	// and the threads of tracers end.
 	if err := b.cmd.Start(); err != nil {
 		b.t.Fatal(err)
 	}
