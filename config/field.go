@@ -16,6 +16,8 @@ type field[C any] struct {
 	doc  string // meaning and unit, as sentences
 	// shown: the template sets this key instead of leaving it commented out.
 	shown bool
+	// rare: the template leaves this key to the reference.
+	rare  bool
 	value accessor[C]
 }
 

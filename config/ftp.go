@@ -157,7 +157,7 @@ func ftpSettings() []field[Config] {
 		doc:   "Addresses to listen on for FTP where TLS begins with the first byte (implicit FTPS). Usually \":990\".",
 		value: many(func(c *Config) *[]string { return &c.FTP.TLS.ImplicitListen }, parseListen),
 	}, {
-		key: "ftp.tls.require_session_reuse", kind: "true or false", def: "false",
+		key: "ftp.tls.require_session_reuse", kind: "true or false", def: "false", rare: true,
 		doc:   "Refuse data connections that do not resume the TLS session of their control connection. That keeps another program at the client's address from taking its data, and keeps out clients that can't, rclone and Python's ftplib among them.",
 		value: one(func(c *Config) *bool { return &c.FTP.TLS.RequireSessionReuse }, parseBool),
 	}}

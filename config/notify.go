@@ -122,16 +122,27 @@ func parseSMSURL(text string) (string, error) {
 
 func parseBody(text string) (string, error) { return strings.TrimSpace(text), nil }
 
+// notifyText, notifyPeriod and notifyPeriods are accessors into the section.
+
+func notifyText(at func(*Notify) *string, parse func(string) (string, error)) accessor[Config] {
+	return one(func(c *Config) *string { return at(&c.Notify) }, parse)
+}
+
+func notifyPeriod(at func(*Notify) *Duration) accessor[Config] {
+	return one(func(c *Config) *Duration { return at(&c.Notify) }, parsePeriod)
+}
+
+func notifyPeriods(at func(*Notify) *[]Duration) accessor[Config] {
+	return many(func(c *Config) *[]Duration { return at(&c.Notify) }, parsePeriod)
+}
+
+// notifySettings returns the keys of the section and of those below it.
 func notifySettings() []field[Config] {
-	text := func(at func(*Notify) *string, parse func(string) (string, error)) accessor[Config] {
-		return one(func(c *Config) *string { return at(&c.Notify) }, parse)
-	}
-	period := func(at func(*Notify) *Duration) accessor[Config] {
-		return one(func(c *Config) *Duration { return at(&c.Notify) }, parsePeriod)
-	}
-	periods := func(at func(*Notify) *[]Duration) accessor[Config] {
-		return many(func(c *Config) *[]Duration { return at(&c.Notify) }, parsePeriod)
-	}
+	return slices.Concat(tellingSettings(), smtpSettings(), sentSettings(), retrySettings())
+}
+
+// tellingSettings are about who is told of what.
+func tellingSettings() []field[Config] {
 	return []field[Config]{{
 		key: "notify.operators", kind: "list of email addresses", def: "",
 		doc:   "Who runs the gateway. They are told once a day of what is held, of clients that are refused again and again, and of messages that could not be delivered.",
@@ -147,59 +158,52 @@ func notifySettings() []field[Config] {
 	}, {
 		key: "notify.gateway", kind: "text", def: "",
 		doc:   "What messages call the gateway, or whoever runs it. Empty: notify.host.",
-		value: text(func(n *Notify) *string { return &n.Gateway }, parseText),
+		value: notifyText(func(n *Notify) *string { return &n.Gateway }, parseText),
 	}, {
 		key: "notify.host", kind: "host", def: "",
 		doc:   "The host that clients connect to, for messages to name.",
-		value: text(func(n *Notify) *string { return &n.Host }, parseHost),
+		value: notifyText(func(n *Notify) *string { return &n.Host }, parseHost),
 	}, {
 		key: "notify.contact", kind: "text", def: "",
 		doc:   "Whom clients can ask, an address or a telephone number, for messages to name.",
-		value: text(func(n *Notify) *string { return &n.Contact }, parseText),
+		value: notifyText(func(n *Notify) *string { return &n.Contact }, parseText),
 	}, {
-		key: "notify.templates", kind: "path", def: "",
+		key: "notify.templates", kind: "path", def: "", rare: true,
 		doc:   "Folder with texts that replace the built-in ones. `sealdrop config check` checks them. Empty: none.",
-		value: text(func(n *Notify) *string { return &n.Templates }, parseOptionalPath),
+		value: notifyText(func(n *Notify) *string { return &n.Templates }, parseOptionalPath),
 	}, {
-		key: "notify.gather", kind: "duration", def: "1m",
+		key: "notify.gather", kind: "duration", def: "1m", rare: true,
 		doc:   "How long the word of a report waits for others that can be told in the same message.",
-		value: period(func(n *Notify) *Duration { return &n.Gather }),
+		value: notifyPeriod(func(n *Notify) *Duration { return &n.Gather }),
 	}, {
-		key: "notify.per_minute", kind: "number", def: "30",
+		key: "notify.per_minute", kind: "number", def: "30", rare: true,
 		doc:   "Messages that one address, URL or number is sent in a minute; more wait.",
 		value: one(func(c *Config) *int { return &c.Notify.PerMinute }, parseCount),
 	}, {
-		key: "notify.timeout", kind: "duration", def: "20s",
+		key: "notify.timeout", kind: "duration", def: "20s", rare: true,
 		doc:   "How long handing over one message may take.",
-		value: period(func(n *Notify) *Duration { return &n.Timeout }),
+		value: notifyPeriod(func(n *Notify) *Duration { return &n.Timeout }),
 	}, {
-		key: "notify.expiry", kind: "list of durations", def: "60d,30d,7d",
+		key: "notify.expiry", kind: "list of durations", def: "60d,30d,7d", rare: true,
 		doc:   "How long before its end a client is told of a key or password that expires; it is told of the end itself as well.",
-		value: periods(func(n *Notify) *[]Duration { return &n.Expiry }),
+		value: notifyPeriods(func(n *Notify) *[]Duration { return &n.Expiry }),
 	}, {
-		key: "notify.reminders", kind: "list of durations", def: "14d,3d",
+		key: "notify.reminders", kind: "list of durations", def: "14d,3d", rare: true,
 		doc:   "How long before their purge a client is told of reports that it has not fetched.",
-		value: periods(func(n *Notify) *[]Duration { return &n.Reminders }),
+		value: notifyPeriods(func(n *Notify) *[]Duration { return &n.Reminders }),
 	}, {
-		key: "notify.refusals", kind: "number", def: "10",
+		key: "notify.refusals", kind: "number", def: "10", rare: true,
 		doc:   "Refused logins of one client for one cause within a day from which on it is told, once a day at most.",
 		value: one(func(c *Config) *int { return &c.Notify.Refusals }, parseCount),
-	}, {
-		key: "notify.retry.first", kind: "duration", def: "1m",
-		doc:   "What could not be handed over is tried again after a random part of a time that begins with this and doubles with each failure.",
-		value: period(func(n *Notify) *Duration { return &n.Retry.First }),
-	}, {
-		key: "notify.retry.cap", kind: "duration", def: "6h",
-		doc:   "The longest such time.",
-		value: period(func(n *Notify) *Duration { return &n.Retry.Cap }),
-	}, {
-		key: "notify.retry.give_up", kind: "duration", def: "3d",
-		doc:   "When a message is given up. `sealdrop notify retry` sends it nevertheless.",
-		value: period(func(n *Notify) *Duration { return &n.Retry.GiveUp }),
-	}, {
+	}}
+}
+
+// smtpSettings are about the way to send mail.
+func smtpSettings() []field[Config] {
+	return []field[Config]{{
 		key: "notify.smtp.host", kind: "host", def: "",
 		doc:   "The SMTP server that mail is handed to. Empty: no mail.",
-		value: text(func(n *Notify) *string { return &n.SMTP.Host }, parseHost),
+		value: notifyText(func(n *Notify) *string { return &n.SMTP.Host }, parseHost),
 	}, {
 		key: "notify.smtp.port", kind: "number", def: "587",
 		doc:   "Its port: 587 for submission, 465 with implicit TLS, 25 for a relay.",
@@ -207,43 +211,65 @@ func notifySettings() []field[Config] {
 	}, {
 		key: "notify.smtp.starttls", kind: "word", def: "required",
 		doc:   "required: mail goes only encrypted and to a server whose certificate is good; optional: in the clear if the server offers no TLS; off: always in the clear; implicit: TLS from the first byte.",
-		value: text(func(n *Notify) *string { return &n.SMTP.StartTLS }, parseStartTLS),
+		value: notifyText(func(n *Notify) *string { return &n.SMTP.StartTLS }, parseStartTLS),
 	}, {
 		key: "notify.smtp.user", kind: "text", def: "",
 		doc:   "The user name to log in with. Empty: no login.",
-		value: text(func(n *Notify) *string { return &n.SMTP.User }, parseText),
+		value: notifyText(func(n *Notify) *string { return &n.SMTP.User }, parseText),
 	}, {
 		key: "notify.smtp.password_file", kind: "path", def: "",
 		doc:   "File with the password, readable by the gateway's user only.",
-		value: text(func(n *Notify) *string { return &n.SMTP.PasswordFile }, parseOptionalPath),
+		value: notifyText(func(n *Notify) *string { return &n.SMTP.PasswordFile }, parseOptionalPath),
 	}, {
 		key: "notify.smtp.from", kind: "email address", def: "",
 		doc:   "The sender, with or without a name: \"Sealdrop <reports@example.com>\".",
-		value: text(func(n *Notify) *string { return &n.SMTP.From }, parseSender),
+		value: notifyText(func(n *Notify) *string { return &n.SMTP.From }, parseSender),
 	}, {
-		key: "notify.smtp.ehlo", kind: "host", def: "",
+		key: "notify.smtp.ehlo", kind: "host", def: "", rare: true,
 		doc:   "What the gateway calls itself to the server. Empty: the domain of notify.smtp.from.",
-		value: text(func(n *Notify) *string { return &n.SMTP.EHLO }, parseHost),
+		value: notifyText(func(n *Notify) *string { return &n.SMTP.EHLO }, parseHost),
 	}, {
-		key: "notify.smtp.ca", kind: "path", def: "",
+		key: "notify.smtp.ca", kind: "path", def: "", rare: true,
 		doc:   "File of the certificates, in PEM, that the server's may be issued by. Empty: those that the system trusts.",
-		value: text(func(n *Notify) *string { return &n.SMTP.CA }, parseOptionalPath),
-	}, {
+		value: notifyText(func(n *Notify) *string { return &n.SMTP.CA }, parseOptionalPath),
+	}}
+}
+
+// sentSettings are about sealed reports by email, and text messages.
+func sentSettings() []field[Config] {
+	return []field[Config]{{
 		key: "notify.email_delivery.max_size", kind: "size", def: "10MiB",
 		doc:   "How large a sealed report may be to be sent by email to the clients that have chosen that (email_delivery). For a larger one they are told to fetch it. Mail makes a file larger by a third, and by three quarters as PGP/MIME; mail servers have limits of their own.",
 		value: one(func(c *Config) *Size { return &c.Notify.MailedSize }, ParseSize),
 	}, {
 		key: "notify.sms.url", kind: "URL", def: "",
 		doc:   "Where text messages are posted, over https: a provider's API. Empty: none.",
-		value: text(func(n *Notify) *string { return &n.SMS.URL }, parseSMSURL),
+		value: notifyText(func(n *Notify) *string { return &n.SMS.URL }, parseSMSURL),
 	}, {
 		key: "notify.sms.headers_file", kind: "path", def: "",
 		doc:   "File with headers of the request, a line \"Name: value\" for each, such as the API's token; readable by the gateway's user only.",
-		value: text(func(n *Notify) *string { return &n.SMS.HeadersFile }, parseOptionalPath),
+		value: notifyText(func(n *Notify) *string { return &n.SMS.HeadersFile }, parseOptionalPath),
 	}, {
 		key: "notify.sms.body", kind: "JSON", def: `{"to": "{{.To}}", "text": "{{.Text}}"}`,
 		doc:   "The request's body; {{.To}} stands for the number, {{.Text}} for the text.",
-		value: text(func(n *Notify) *string { return &n.SMS.Body }, parseBody),
+		value: notifyText(func(n *Notify) *string { return &n.SMS.Body }, parseBody),
+	}}
+}
+
+// retrySettings are about what can't be handed over.
+func retrySettings() []field[Config] {
+	return []field[Config]{{
+		key: "notify.retry.first", kind: "duration", def: "1m",
+		doc:   "What could not be handed over is tried again after a random part of a time that begins with this and doubles with each failure.",
+		value: notifyPeriod(func(n *Notify) *Duration { return &n.Retry.First }),
+	}, {
+		key: "notify.retry.cap", kind: "duration", def: "6h",
+		doc:   "The longest such time.",
+		value: notifyPeriod(func(n *Notify) *Duration { return &n.Retry.Cap }),
+	}, {
+		key: "notify.retry.give_up", kind: "duration", def: "3d",
+		doc:   "When a message is given up. `sealdrop notify retry` sends it nevertheless.",
+		value: notifyPeriod(func(n *Notify) *Duration { return &n.Retry.GiveUp }),
 	}}
 }
 

@@ -44,7 +44,7 @@ func opsSettings() []field[Config] {
 		doc:   "Where /metrics (for Prometheus), /healthz and /readyz are served: unix sockets, which the members of their group may use, and addresses of this machine's loopback, which every user of the machine can reach. Anything that other machines could reach is refused. Empty: nowhere.",
 		value: many(func(c *Config) *[]string { return &c.Ops.Listen }, parseOpsListen),
 	}, {
-		key: "ops.pprof", kind: "true or false", def: "false",
+		key: "ops.pprof", kind: "true or false", def: "false", rare: true,
 		doc:   "Serve Go's profiles under /debug/pprof on the same listeners. They can hold parts of the memory, so that it is best switched on for as long as somebody looks.",
 		value: one(func(c *Config) *bool { return &c.Ops.Pprof }, parseBool),
 	}}

@@ -47,9 +47,10 @@ func TestTemplateLoadsToTheDefaults(t *testing.T) {
 	if len(c.Clients) != 1 || len(c.Clients[0].Declared) != 7 || len(c.Warnings) != 1 {
 		t.Errorf("the example: %+v, warnings %v", c.Clients, c.Warnings)
 	}
-	for key, origin := range c.Origins() {
-		if !strings.HasPrefix(origin, dir) {
-			t.Errorf("%s is not in the template", key)
+	origins := c.Origins()
+	for _, f := range settings() {
+		if there := strings.HasPrefix(origins[f.key], dir); there == rare(f) {
+			t.Errorf("%s is in the template: %t", f.key, there)
 		}
 	}
 	c.Clients, c.Warnings = nil, nil

@@ -13,22 +13,22 @@ type Spool struct {
 func spoolSettings() []field[Config] {
 	return []field[Config]{{
 		key: "spool.folders", kind: "list of paths",
-		doc:   "Folders in which batch jobs drop reports, as FOLDER/CLIENT/FILE. A file is taken when it was renamed into its place, when FILE.done lies beside it, or when nobody writes to it any more. Names that begin with a dot or end in .part, .tmp or .filepart are passed over. What can't be delivered is moved to FOLDER/rejected; see `sealdrop spool`. Empty: no such folder.",
+		doc:   "Folders in which batch jobs drop reports, as FOLDER/CLIENT/FILE. A file is taken when it was renamed into its place, when FILE.done lies beside it, or when nobody writes to it any more. Names that begin with a dot or end in .part, .partial, .filepart or .tmp are passed over. What can't be delivered is moved to FOLDER/rejected; see `sealdrop spool`. Empty: no such folder.",
 		value: many(func(c *Config) *[]string { return &c.Spool.Folders }, parsePath),
 	}, {
 		key: "spool.after", kind: "word", def: "remove",
 		doc:   "What becomes of a file once its report is safe: remove, or move to FOLDER/done/CLIENT. What is moved stays there, readable, until somebody removes it.",
 		value: one(func(c *Config) *string { return &c.Spool.After }, parseAfter),
 	}, {
-		key: "spool.settle", kind: "duration", def: "2s",
+		key: "spool.settle", kind: "duration", def: "2s", rare: true,
 		doc:   "How long a file that was neither renamed nor marked must not have changed.",
 		value: one(func(c *Config) *Duration { return &c.Spool.Settle }, parsePeriod),
 	}, {
-		key: "spool.rescan", kind: "duration", def: "1m",
+		key: "spool.rescan", kind: "duration", def: "1m", rare: true,
 		doc:   "Time between two scans of the whole folder, for what the kernel does not tell of, as on a network file system.",
 		value: one(func(c *Config) *Duration { return &c.Spool.Rescan }, parsePeriod),
 	}, {
-		key: "spool.workers", kind: "number", def: "2",
+		key: "spool.workers", kind: "number", def: "2", rare: true,
 		doc:   "Clients whose files are taken in at one time. One client's are taken one after the other.",
 		value: one(func(c *Config) *int { return &c.Spool.Workers }, parseCount),
 	}, {

@@ -7,35 +7,39 @@ import (
 	"github.com/sealdrop/sealdrop/reports"
 )
 
-// section is a mapping that groups keys.
-type section struct{ key, doc string }
+// section is a mapping that groups keys. The template leaves the keys of a rare one out.
+type section struct {
+	key, doc string
+	rare     bool
+}
 
-// sections returns the groups of [settings].
+// sections returns the groups of [settings], in the same order: ways out, who gets in,
+// what becomes of reports, ways in, who is told, the machine.
 func sections() []section {
 	return []section{
-		{"catalog", "Where the catalog is kept, if not in the data folder."},
-		{"log", "What the gateway writes to standard error."},
-		{"sftp", "The sFTP listener."},
-		{"sftp.limits", "What keeps one client, or a stranger, from using up the gateway."},
-		{"ftp", "The FTP listener, for clients that know no sFTP. A client logs in with a password; see `sealdrop password`."},
-		{"ftp.tls", "Encryption of FTP."},
-		{"ftp.limits", "What keeps one client, or a stranger, from using up the gateway."},
-		{"api", "The HTTP API, through which programs hand in reports. See `sealdrop token`."},
-		{"api.tls", "Encryption of the API, and producers' certificates."},
-		{"api.limits", "What keeps one producer, or a stranger, from using up the gateway."},
-		{"sealing", "How a report is encrypted to its client's PGP keys."},
-		{"keys", "What is asked of clients' public keys."},
-		{"retention", "When a report is purged, and what guards against purging by mistake."},
-		{"access", "What happens to an address whose logins keep failing."},
-		{"spool", "Folders of this machine in which reports are handed in."},
-		{"notify", "Who is told of what happens, and how. Clients have their own settings: see `sealdrop notify` and the key notify of clients."},
-		{"notify.retry", "What happens to a message that can't be handed over."},
-		{"notify.smtp", "The way to send mail."},
-		{"notify.email_delivery", "What holds for the clients that have chosen to get the sealed reports themselves by email."},
-		{"notify.sms", "The way to send text messages, through a provider's HTTP API."},
-		{"status", "What `sealdrop status` takes for good and bad."},
-		{"ops", "The admin listener, for monitoring."},
-		{"quota", "How much a client may have that has no quota of its own. All that is in its folder counts, and what is held for it; what was removed doesn't. Over it, deliveries and uploads are refused."},
+		{key: "sftp", doc: "The sFTP listener."},
+		{key: "sftp.limits", doc: "What keeps one client, or a stranger, from using up the gateway.", rare: true},
+		{key: "ftp", doc: "The FTP listener, for clients that know no sFTP. A client logs in with a password; see `sealdrop password`."},
+		{key: "ftp.tls", doc: "Encryption of FTP."},
+		{key: "ftp.limits", doc: "What keeps one client, or a stranger, from using up the gateway.", rare: true},
+		{key: "access", doc: "What happens to an address whose logins keep failing."},
+		{key: "keys", doc: "What is asked of clients' public keys."},
+		{key: "sealing", doc: "How a report is encrypted to its client's PGP keys."},
+		{key: "retention", doc: "When a report is purged, and what guards against purging by mistake."},
+		{key: "quota", doc: "How much a client may have that has no quota of its own. All that is in its folder counts, and what is held for it; what was removed doesn't. Over it, deliveries and uploads are refused."},
+		{key: "spool", doc: "Folders of this machine in which reports are handed in."},
+		{key: "api", doc: "The HTTP API, through which programs hand in reports. See `sealdrop token`."},
+		{key: "api.tls", doc: "Encryption of the API, and producers' certificates."},
+		{key: "api.limits", doc: "What keeps one producer, or a stranger, from using up the gateway.", rare: true},
+		{key: "notify", doc: "Who is told of what happens, and how. Clients have their own settings: see `sealdrop notify` and the key notify of clients."},
+		{key: "notify.smtp", doc: "The way to send mail."},
+		{key: "notify.email_delivery", doc: "What holds for the clients that have chosen to get the sealed reports themselves by email.", rare: true},
+		{key: "notify.sms", doc: "The way to send text messages, through a provider's HTTP API.", rare: true},
+		{key: "notify.retry", doc: "What happens to a message that can't be handed over.", rare: true},
+		{key: "status", doc: "What `sealdrop status` takes for good and bad.", rare: true},
+		{key: "ops", doc: "The admin listener, for monitoring."},
+		{key: "log", doc: "What the gateway writes to standard error."},
+		{key: "catalog", doc: "Where the catalog is kept, if not in the data folder."},
 	}
 }
 
@@ -47,8 +51,21 @@ func settings() []field[Config] {
 		doc:   "Folder of the catalog, the sealed reports and the gateway's own keys. Relative paths in this file are taken from the folder that this file is in.",
 		value: one(func(c *Config) *string { return &c.Data }, parsePath),
 	}}
-	table = append(table, catalogSettings()...)
-	table = append(table, []field[Config]{{
+	for _, more := range [][]field[Config]{
+		sftpSettings(), limitSettings(), ftpSettings(), ftpLimitSettings(), accessSettings(), keysSettings(), sealingSettings(), retentionSettings(),
+		quotaSettings(), spoolSettings(), apiSettings(), notifySettings(), statusSettings(), opsSettings(), logSettings(), catalogSettings(),
+	} {
+		table = append(table, more...)
+	}
+	return append(table, field[Config]{
+		key: "clients_from", kind: "list of paths", def: "clients.d/*.yaml",
+		doc:   "Files that declare further clients. The file's name may have * and ?; a pattern may match nothing. Each file is a list of clients, or a mapping with the key clients.",
+		value: many(func(c *Config) *[]string { return &c.ClientsFrom }, parsePath),
+	})
+}
+
+func logSettings() []field[Config] {
+	return []field[Config]{{
 		key: "log.level", kind: "word", def: "info",
 		doc:   "The least important message that is still written: debug, info, warn or error.",
 		value: one(func(c *Config) *slog.Level { return &c.Log.Level }, parseLevel),
@@ -56,26 +73,7 @@ func settings() []field[Config] {
 		key: "log.format", kind: "word", def: "text",
 		doc:   "text for people, json for machines.",
 		value: one(func(c *Config) *string { return &c.Log.Format }, parseFormat),
-	}}...)
-	table = append(table, sftpSettings()...)
-	table = append(table, limitSettings()...)
-	table = append(table, ftpSettings()...)
-	table = append(table, ftpLimitSettings()...)
-	table = append(table, apiSettings()...)
-	table = append(table, sealingSettings()...)
-	table = append(table, keysSettings()...)
-	table = append(table, retentionSettings()...)
-	table = append(table, accessSettings()...)
-	table = append(table, spoolSettings()...)
-	table = append(table, quotaSettings()...)
-	table = append(table, statusSettings()...)
-	table = append(table, notifySettings()...)
-	table = append(table, opsSettings()...)
-	return append(table, field[Config]{
-		key: "clients_from", kind: "list of paths", def: "clients.d/*.yaml",
-		doc:   "Files that declare further clients. The file's name may have * and ?; a pattern may match nothing. Each file is a list of clients, or a mapping with the key clients.",
-		value: many(func(c *Config) *[]string { return &c.ClientsFrom }, parsePath),
-	})
+	}}
 }
 
 func sftpSettings() []field[Config] {
@@ -84,11 +82,11 @@ func sftpSettings() []field[Config] {
 		doc:   "Addresses to listen on. Without a host, every address of the machine. Ports below 1024 need the capability CAP_NET_BIND_SERVICE.",
 		value: many(func(c *Config) *[]string { return &c.SFTP.Listen }, parseListen),
 	}, {
-		key: "sftp.host_keys", kind: "list of paths",
+		key: "sftp.host_keys", kind: "list of paths", rare: true,
 		doc:   "Files of the gateway's private SSH host keys. If empty: ssh_host_ed25519_key and ssh_host_rsa_key in the folder hostkeys of the data folder.",
 		value: many(func(c *Config) *[]string { return &c.SFTP.HostKeys }, parsePath),
 	}, {
-		key: "sftp.keep_interrupted", kind: "duration", def: "24h",
+		key: "sftp.keep_interrupted", kind: "duration", def: "24h", rare: true,
 		doc:   "How long an upload that broke off can be resumed; then its part is discarded.",
 		value: one(func(c *Config) *Duration { return &c.SFTP.KeepInterrupted }, parsePeriod),
 	}}
@@ -165,15 +163,15 @@ func retentionSettings() []field[Config] {
 		doc:   "Time between two sweeps, each of which purges all that is due.",
 		value: period(func(r *Retention) *Duration { return &r.Sweep }),
 	}, {
-		key: "retention.max_share", kind: "percentage", def: "25%",
+		key: "retention.max_share", kind: "percentage", def: "25%", rare: true,
 		doc:   "A sweep that would purge more than this share of all reports at once (ten may always go) is refused until an operator runs `sealdrop retention run --confirm`: the clock may have jumped. From 1% to 100%.",
 		value: one(func(c *Config) *Percent { return &c.Retention.MaxShare }, parsePercent),
 	}, {
-		key: "retention.max_gap", kind: "duration", def: "14d",
+		key: "retention.max_gap", kind: "duration", def: "14d", rare: true,
 		doc:   "The first sweep after a longer silence than this is refused in the same way.",
 		value: period(func(r *Retention) *Duration { return &r.MaxGap }),
 	}, {
-		key: "retention.grace", kind: "duration", def: "24h",
+		key: "retention.grace", kind: "duration", def: "24h", rare: true,
 		doc:   "How long the sealed content outlives the purge of its report, for downloads in progress and for backups that copy the catalog first.",
 		value: period(func(r *Retention) *Duration { return &r.Grace }),
 	}}
@@ -185,7 +183,7 @@ func accessSettings() []field[Config] {
 		doc:   "Failed logins from one address after which it is banned for a while.",
 		value: one(func(c *Config) *int { return &c.Access.Failures }, parseCount),
 	}, {
-		key: "access.window", kind: "duration", def: "10m",
+		key: "access.window", kind: "duration", def: "10m", rare: true,
 		doc:   "The time within which these failures are counted.",
 		value: one(func(c *Config) *Duration { return &c.Access.Window }, parsePeriod),
 	}, {

@@ -15,6 +15,9 @@ const templateHead = `# Configuration of the Sealdrop gateway.
 # it. Any key can be overridden by a variable: SEALDROP_RETENTION_AFTER=30d for
 # retention.after, and so on. An unknown key is an error.
 #
+# These are the settings in which gateways differ. There are more, such as limits and
+# time-outs: sealdrop config reference
+#
 # Check this file with: sealdrop config check
 # A running gateway takes changed clients with SIGHUP (systemctl reload sealdrop),
 # and everything else when it is started again.
@@ -31,23 +34,27 @@ const templateClients = `clients:
   #    - {name: "Activity_*.csv", by: "06:30", days: mon-fri, timezone: Europe/Berlin}
 `
 
-// Template returns a configuration file in which every key is explained. Keys in
+// Template returns a configuration file in which the keys are explained. Keys in
 // values are set to the text given, which is written as in an environment
 // variable; of the others the few that most operators change are set to their
-// defaults, and the rest stand as comments. The error tells of a key that is
-// unknown or a value that can't be parsed; with no values there is none.
+// defaults, those that some do stand as comments, and the rest is left to the
+// reference. The error tells of a key that is unknown or a value that can't be parsed;
+// with no values there is none.
 func Template(values map[string]string) ([]byte, error) {
 	table := settings()
 	var b bytes.Buffer
 	b.WriteString(templateHead)
 	opened := ""
 	for _, f := range table {
+		text, set := values[f.key]
+		if !set && rare(f) {
+			continue
+		}
 		parent, name := splitKey(f.key)
 		openSections(&b, opened, parent)
 		opened = parent
 		indent := indentOf(f.key)
 		comment(&b, indent, f.doc+defaultOf(f))
-		text, set := values[f.key]
 		if !set {
 			text = f.def
 		}
@@ -69,6 +76,12 @@ func Template(values map[string]string) ([]byte, error) {
 	comment(&b, "", clientsDoc)
 	b.WriteString(templateClients)
 	return b.Bytes(), nil
+}
+
+// rare reports whether the default of a key is what nearly every gateway has.
+func rare(f field[Config]) bool {
+	parent, _ := splitKey(f.key)
+	return f.rare || slices.ContainsFunc(sections(), func(s section) bool { return s.key == parent && s.rare })
 }
 
 // openSections writes the heads of the sections on the way to the section now

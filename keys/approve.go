@@ -24,7 +24,7 @@ func (e *OwnImportError) Error() string {
 
 // Hint says what an operator can do.
 func (e *OwnImportError) Hint() string {
-	return "operators are told apart by the user that logged in (audit login uid) or, where the system keeps none, by the real user id of the process; " +
+	return "operators are told apart by the user that logged in (audit login uid, as far as systemd-logind knows of it), else by the real user id of the process; " +
 		"have a colleague compare the fingerprint with the client's word and run this under an account of their own"
 }
 

@@ -37,6 +37,7 @@ func TestSameOperator(t *testing.T) {
 		{"no logins, one user", uid(1), uid(1), true},
 		{"one login is not known, one account", alice, aliceByCron, true},
 		{"one login is not known, two accounts", alice, uid(1), false},
+		{"one login is not known, and its own account", alice, uid(1001), true},
 		{"nothing is known", uid(keys.NoUID), uid(1), true},
 	} {
 		if test.a.Same(test.b) != test.want || test.b.Same(test.a) != test.want {

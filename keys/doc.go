@@ -20,8 +20,10 @@
 //
 // Under [Policy.TwoPerson] what one operator imports waits for [Register.Approve] by
 // another. The rule is in the import and the approval alone, so that a key which waits
-// still does when the rule is switched off. It binds who has this program and no more:
-// whoever can write to the catalog, root above all, needs neither.
+// still does when the rule is switched off. [Register.Enforce] notes the rule in the
+// catalog, so that a command with another configuration is bound by it as well. It binds
+// who has this program and no more: whoever can write to the catalog, root above all,
+// needs neither.
 //
 // Private keys are refused by [Read] before anything else is done with the
 // bytes; none is ever stored or logged. Of a password only an argon2id hash is

@@ -126,6 +126,10 @@ func (r *Register) ImportAs(ctx context.Context, by Operator, client reports.Cli
 		if _, err := readClient(tx.Context(), tx.Queries, client); err != nil {
 			return err
 		}
+		r, err := r.under(tx)
+		if err != nil {
+			return err
+		}
 		im := importing{r: r, tx: tx, by: by, client: client, options: o}
 		replaced, err := im.replaced()
 		if err != nil {

@@ -196,7 +196,13 @@ func (e *EndedError) Hint() string {
 // retiring is not put off: see [EndedError].
 func (r *Register) Retire(ctx context.Context, actor, ref string, at time.Time) (Key, error) {
 	return r.end(ctx, actor, ref, "key.retired", map[string]string{"at": at.UTC().Format(time.RFC3339)},
-		func(tx *database.Tx, k *Key) error { return r.retire(tx, k, at) })
+		func(tx *database.Tx, k *Key) error {
+			r, err := r.under(tx)
+			if err != nil {
+				return err
+			}
+			return r.retire(tx, k, at)
+		})
 }
 
 func (r *Register) retire(tx *database.Tx, k *Key, at time.Time) error {

@@ -9,7 +9,7 @@ type Operator struct {
 	// UID is the real user id of the process.
 	UID int64
 	// Login is the user that had logged in, which the kernel keeps through sudo and
-	// su (audit login uid), or NoUID.
+	// su (audit login uid), or NoUID. It must be one that the caller could not choose.
 	Login int64
 }
 
@@ -24,5 +24,7 @@ func (o Operator) Same(other Operator) bool {
 	if o.UID == NoUID || other.UID == NoUID {
 		return true
 	}
-	return o.UID == other.UID
+	// Who is known by a login on one side only may use the account of that login itself
+	// on the other.
+	return o.UID == other.UID || o.UID == other.Login || o.Login == other.UID
 }

@@ -14,6 +14,13 @@ import (
 // ErrNoRecipient says that the client has no certificate that can be sealed for now.
 var ErrNoRecipient = errors.New("no usable PGP key")
 
+// errPending says that somebody else has to approve a key first.
+var errPending = errors.New("waits for another operator")
+
+// WaitsForApproval says whether a key that could be sealed to only has to be approved.
+// err is what [Register.Recipients] has returned.
+func WaitsForApproval(err error) bool { return errors.Is(err, errPending) }
+
 // Recipients returns the certificates that a report for the client is to be
 // sealed to now: all that are in use. While an old one overlaps with its successor
 // that is both, so that the client opens a report with whichever it has at hand; once
@@ -32,7 +39,7 @@ func (r *Register) Recipients(ctx context.Context, client reports.ClientID) ([]p
 			continue
 		}
 		if !k.Usable(now) {
-			reasons = append(reasons, errors.New(unusable(k, now)))
+			reasons = append(reasons, unusable(k, now))
 			continue
 		}
 		cert, err := r.certs.parse(k)
@@ -49,23 +56,32 @@ func (r *Register) Recipients(ctx context.Context, client reports.ClientID) ([]p
 		if len(reasons) == 0 {
 			return nil, fmt.Errorf("client %s has %w: none was imported", client, ErrNoRecipient)
 		}
-		return nil, fmt.Errorf("client %s has %w: %w", client, ErrNoRecipient, errors.Join(reasons...))
+		return nil, fmt.Errorf("client %s has %w: %w", client, ErrNoRecipient, oneLine(reasons))
 	}
 	return certs, nil
 }
 
+// oneLine wraps several errors, in words that stay on one line.
+func oneLine(errs []error) error {
+	all := errs[0]
+	for _, err := range errs[1:] {
+		all = fmt.Errorf("%w; %w", all, err)
+	}
+	return all
+}
+
 // unusable says why a key is no good.
-func unusable(k Key, now time.Time) string {
+func unusable(k Key, now time.Time) error {
 	text := fmt.Sprintf("%s is %s", k.Fingerprint, k.State(now))
 	switch k.State(now) {
 	case Pending:
-		text = fmt.Sprintf("%s was imported by %s and waits for another operator: sealdrop key approve %s", k.Fingerprint, k.Importer.Actor, k.ID)
+		return fmt.Errorf("%s was imported by %s and %w: sealdrop key approve %s", k.Fingerprint, k.Importer.Actor, errPending, k.ID)
 	case Revoked:
 		if k.RevokedReason != "" {
 			text += ", " + k.RevokedReason
 		}
 	}
-	return text
+	return errors.New(text)
 }
 
 // certificates keeps parsed certificates, since parsing one costs as much as

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/sealdrop/sealdrop/reports"
 )
 
 // replaced looks up the keys that the import is to replace.
@@ -92,45 +94,59 @@ type Ending struct {
 	Key
 	At time.Time // when it ends, or did
 	// Successor is the fingerprint of a key of the same client and kind that is in
-	// use and lasts longer; "" if there is none.
+	// use and lasts beyond the time that was asked about; "" if there is none.
 	Successor string
 }
 
 // Ending returns the keys of all clients that end within a time, the earliest first,
 // and those that have expired, unless another key has taken their place since.
-// Revoked and retired keys have ended by somebody's decision and are left out.
+// Revoked and retired keys have ended by somebody's decision, and those that wait for
+// approval have not begun: they are left out.
 func (r *Register) Ending(ctx context.Context, within time.Duration) ([]Ending, error) {
-	now := r.now()
-	until := now.Add(within)
 	var list []Ending
 	var failed error
 	err := r.Clients(ctx, func(c Client) bool {
-		var all []Key
-		if all, failed = r.Keys(ctx, c.ID); failed != nil {
-			return false
-		}
-		for _, k := range all {
-			e := Ending{Key: k, At: k.End()}
-			s := k.State(now)
-			if s == Revoked || s == Retired || s == Pending || e.At.IsZero() || e.At.After(until) {
-				continue
-			}
-			for _, other := range all {
-				if other.Kind == k.Kind && other.ID != k.ID && other.Usable(now) && (other.End().IsZero() || other.End().After(until)) {
-					e.Successor = other.Fingerprint
-				}
-			}
-			if s != Expired || e.Successor == "" {
-				list = append(list, e)
-			}
-		}
-		return true
+		var found []Ending
+		found, failed = r.EndingOf(ctx, c.ID, within)
+		list = append(list, found...)
+		return failed == nil
 	})
 	if err := errors.Join(err, failed); err != nil {
 		return nil, err
 	}
 	slices.SortStableFunc(list, func(a, b Ending) int { return a.At.Compare(b.At) })
 	return list, nil
+}
+
+// EndingOf is [Register.Ending] of one client.
+func (r *Register) EndingOf(ctx context.Context, client reports.ClientID, within time.Duration) ([]Ending, error) {
+	all, err := r.Keys(ctx, client)
+	if err != nil {
+		return nil, err
+	}
+	now := r.now()
+	return ending(all, now, now.Add(within)), nil
+}
+
+// ending is the rule of [Register.Ending]. The query ListEndingKeys has it in SQL, for
+// the overview of many clients.
+func ending(all []Key, now, until time.Time) (list []Ending) {
+	for _, k := range all {
+		e := Ending{Key: k, At: k.End()}
+		s := k.State(now)
+		if s == Revoked || s == Retired || s == Pending || e.At.IsZero() || e.At.After(until) {
+			continue
+		}
+		for _, other := range all {
+			if other.Kind == k.Kind && other.Usable(now) && (other.End().IsZero() || other.End().After(until)) {
+				e.Successor = other.Fingerprint
+			}
+		}
+		if s != Expired || e.Successor == "" {
+			list = append(list, e)
+		}
+	}
+	return list
 }
 
 // End returns when k ends: by itself, by policy or by an operator, whichever is the

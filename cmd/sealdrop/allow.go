@@ -98,31 +98,23 @@ type allowedView struct {
 // editAllowed changes the list of the client that the first argument names, by the
 // networks of the others.
 func (a *app) editAllowed(cmd *cobra.Command, args []string, edit func(c keys.Client, allowed, named []netip.Prefix) ([]netip.Prefix, error)) error {
-	id, err := clientArg(cmd, args[0])
-	if err != nil {
-		return err
-	}
 	named, err := prefixArgs(cmd, "", args[1:])
 	if err != nil {
 		return err
 	}
-	return a.withGateway(func(ctx context.Context, g *gateway, _ []string) error {
-		before, err := g.register.Client(ctx, id)
-		if err != nil {
-			return err
-		}
+	return a.withClient(cmd, args[0], func(ctx context.Context, g *gateway, before keys.Client) error {
 		list, err := edit(before, before.Allow, named)
 		if err != nil {
 			return err
 		}
-		after, err := g.register.UpdateClient(ctx, actor(), id, keys.Change{Allow: &list})
+		after, err := g.register.UpdateClient(ctx, actor(), before.ID, keys.Change{Allow: &list})
 		if err != nil {
 			return err
 		}
-		v := allowedView{Client: id.String(), Allow: difference(after.Allow, nil), Added: difference(after.Allow, before.Allow), Removed: difference(before.Allow, after.Allow)}
+		v := allowedView{Client: before.ID.String(), Allow: difference(after.Allow, nil), Added: difference(after.Allow, before.Allow), Removed: difference(before.Allow, after.Allow)}
 		a.warnOfList(v)
 		return a.show(v, v.write)
-	})(cmd, args)
+	})
 }
 
 // difference are the networks of a that b does not have.
@@ -171,15 +163,7 @@ func (v allowedView) write(w io.Writer) {
 
 // suggest lists the addresses that a client could be allowed.
 func (a *app) suggest(cmd *cobra.Command, args []string) error {
-	id, err := clientArg(cmd, args[0])
-	if err != nil {
-		return err
-	}
-	return a.withGateway(func(ctx context.Context, g *gateway, _ []string) error {
-		c, err := g.register.Client(ctx, id)
-		if err != nil {
-			return err
-		}
+	return a.withClient(cmd, args[0], func(ctx context.Context, g *gateway, c keys.Client) error {
 		list, err := g.gate.Learned(ctx, c)
 		if err != nil {
 			return err
@@ -189,7 +173,7 @@ func (a *app) suggest(cmd *cobra.Command, args []string) error {
 		}
 		return a.show(list, func(w io.Writer) {
 			if len(list) == 0 {
-				fmt.Fprintf(w, "client %s was refused from no address after it had proved who it is, within 30 days\n", id)
+				fmt.Fprintf(w, "client %s was refused from no address after it had proved who it is, within 30 days\n", c.ID)
 				if !g.config.Access.Learn {
 					fmt.Fprintln(w, "an address that is on no client's list gets no chance to prove anything; access.learn gives it one")
 				}
@@ -200,7 +184,7 @@ func (a *app) suggest(cmd *cobra.Command, args []string) error {
 				row(w, l.Address, proof(l), l.Times, stamp(l.Last), l.Command)
 			}
 		})
-	})(cmd, args)
+	})
 }
 
 // proof is what an address was learned by.

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"os/user"
 	"strings"
 	"time"
 
@@ -179,10 +177,9 @@ A first run:
   sealdrop deliver --client acme statement.csv
 
 Every command works beside a running gateway and takes effect in it at once.
-Exit status: 0 done, 1 refused or failed, 2 wrong usage.`,
-		a.initCommand(), a.serveCommand(), a.configCommand(), a.clientCommand(), a.keyCommand(), a.passwordCommand(), a.deliverCommand(), a.spoolCommand(), a.tokenCommand(),
-		a.reportCommand(), a.receiptsCommand(), a.retentionCommand(), a.fsckCommand(), a.backupCommand(), a.restoreCommand(), a.auditCommand(), a.statusCommand(), a.supportCommand(), a.whyCommand(), a.attemptsCommand(), a.banCommand(), a.notifyCommand(), a.demoCommand(), a.versionCommand(),
-	)
+Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 something is red
+("sealdrop status" only).`)
+	a.addSections(root)
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.PersistentFlags().StringVarP(&a.configPath, "config", "c", "", "configuration `file` (default ./config.yaml, then /etc/sealdrop/config.yaml; or SEALDROP_CONFIG)")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
@@ -191,12 +188,33 @@ Exit status: 0 done, 1 refused or failed, 2 wrong usage.`,
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
 		// cobra would find a missing flag, too, but as an error like any other.
 		if err := cmp.Or(cmd.ValidateRequiredFlags(), cmd.ValidateFlagGroups()); err != nil {
-			return &usageError{err: err, command: cmd.CommandPath()}
+			return &usageError{err: flagFault(err), command: cmd.CommandPath()}
 		}
 		return nil
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
+}
+
+// addSections adds all commands, in the order of an operator's work.
+func (a *app) addSections(root *cobra.Command) {
+	for _, section := range []struct {
+		id, title string
+		commands  []*cobra.Command
+	}{
+		{"set-up", "Set up:", []*cobra.Command{a.initCommand(), a.configCommand(), a.serveCommand(), a.demoCommand()}},
+		{"clients", "Clients and keys:", []*cobra.Command{a.clientCommand(), a.keyCommand(), a.passwordCommand(), a.tokenCommand(), a.banCommand()}},
+		{"reports", "Reports:", []*cobra.Command{a.deliverCommand(), a.spoolCommand(), a.reportCommand(), a.receiptsCommand(), a.retentionCommand()}},
+		{"watching", "Watching:", []*cobra.Command{a.statusCommand(), a.attemptsCommand(), a.whyCommand(), a.notifyCommand(), a.auditCommand()}},
+		{"upkeep", "Upkeep:", []*cobra.Command{a.fsckCommand(), a.backupCommand(), a.restoreCommand(), a.supportCommand(), a.versionCommand()}},
+	} {
+		root.AddGroup(&cobra.Group{ID: section.id, Title: section.title})
+		for _, cmd := range section.commands {
+			cmd.GroupID = section.id
+			root.AddCommand(cmd)
+		}
+	}
+	root.SetHelpCommandGroupID("upkeep")
 }
 
 // outputFlag gives a command that lists or shows its -o.
@@ -215,15 +233,7 @@ func (a *app) outputFlag(cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
-// actor is who runs the command, for the audit: the login name behind sudo.
-func actor() string {
-	if name := os.Getenv("SUDO_USER"); name != "" {
-		return "operator:" + name
-	}
-	if u, err := user.Current(); err == nil {
-		return "operator:" + u.Username
-	}
-	return fmt.Sprintf("operator:uid-%d", os.Getuid())
-}
+// actor is who runs the command, for the audit: see [operator].
+func actor() string { return operator().Actor }
 
 func now() time.Time { return time.Now() }

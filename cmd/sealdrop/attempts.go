@@ -48,7 +48,7 @@ running gateways.`,
 	cmd.Flags().StringVar(&f.reason, "reason", "", "only those with this `reason`, such as key-unknown")
 	cmd.Flags().StringVar(&f.address, "address", "", "only those from this address or `network`")
 	cmd.Flags().BoolVar(&f.failed, "failed", false, "leave out those that got in")
-	cmd.Flags().StringVar(&f.since, "since", "24h", "how far to look back, such as 2h or 7d")
+	cmd.Flags().StringVar(&f.since, "since", "24h", "from this `time` on: 7d (ago), 2026-11-01, or 2026-11-01T06:30:00Z")
 	cmd.Flags().IntVar(&f.limit, "limit", 100, "how many at most, the newest; 0 for all")
 	cmd.Flags().BoolVarP(&f.follow, "follow", "f", false, "go on as things happen; in JSON, a line for each")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -84,15 +84,11 @@ func (f attemptFlags) filter(cmd *cobra.Command) (filter access.SeenFilter, err 
 			return filter, usagef(cmd, "--address: %w", err)
 		}
 	}
-	since, err := durationArg(cmd, "since", f.since)
-	if err != nil {
-		return filter, err
-	}
-	if since > 0 {
-		filter.Since = now().Add(-since)
+	if filter.Since, err = parseMoment(f.since, now()); err != nil {
+		return filter, usagef(cmd, "--since: %w", err)
 	}
 	if f.limit < 0 {
-		return filter, usagef(cmd, "--limit is %d; it must be 0 or more", f.limit)
+		return filter, usagef(cmd, "--limit is %d; it can be 0 or more", f.limit)
 	}
 	return filter, nil
 }

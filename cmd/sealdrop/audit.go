@@ -24,6 +24,7 @@ nobody can change, drop or insert one without "audit verify" naming the place.`,
 
 func (a *app) auditList() *cobra.Command {
 	var client string
+	var limit int64
 	var f audit.Filter
 	cmd := &cobra.Command{
 		Use: "list", Short: "list records, the newest first",
@@ -32,9 +33,9 @@ func (a *app) auditList() *cobra.Command {
 		Args:    arguments(),
 	}
 	cmd.Flags().StringVar(&client, "client", "", "only what concerns this client (`ID`)")
-	cmd.Flags().Int64Var(&f.Limit, "limit", 50, "how many at most")
+	cmd.Flags().Int64Var(&limit, "limit", 50, "how many at most; 0 for all")
 	cmd.Flags().Int64Var(&f.Before, "before", 0, "only records before this number")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		if client != "" {
 			id, err := clientArg(cmd, client)
 			if err != nil {
@@ -42,8 +43,8 @@ func (a *app) auditList() *cobra.Command {
 			}
 			f.Client = id.String()
 		}
-		if f.Limit < 1 {
-			return usagef(cmd, "--limit is %d; it must be 1 or more", f.Limit)
+		if f.Limit, err = limitArg(cmd, limit); err != nil {
+			return err
 		}
 		return a.withGateway(func(ctx context.Context, g *gateway, _ []string) error {
 			records, err := audit.List(ctx, g.db.Read(), f)

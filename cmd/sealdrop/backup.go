@@ -58,15 +58,8 @@ func (a *app) backup(ctx context.Context, g *gateway, o backup.Options, withoutK
 	if o.Folder, err = filepath.Abs(o.Folder); err != nil {
 		return err
 	}
-	data, err := filepath.Abs(g.config.Data)
-	if err != nil {
+	if err := g.mayHoldBackups(o.Folder); err != nil {
 		return err
-	}
-	if backup.Within(o.Folder, data) {
-		return &advisedError{
-			err:    fmt.Errorf("%s is in the data folder", o.Folder),
-			advice: "a backup belongs elsewhere, on another disk",
-		}
 	}
 	files, err := g.ownFiles(!withoutKeys)
 	if err != nil {
@@ -105,12 +98,55 @@ func (a *app) backup(ctx context.Context, g *gateway, o backup.Options, withoutK
 	}))
 }
 
+// mayHoldBackups fails for a folder from which the gateway itself takes things away:
+// in the data folder a backup would look like rubbish, in a spool folder like
+// something to deliver.
+func (g *gateway) mayHoldBackups(folder string) error {
+	resolved, err := realPath(folder)
+	if err != nil {
+		return fmt.Errorf("making the backup in %s: %w", folder, err)
+	}
+	refused := map[string]string{g.config.Data: "the data folder"}
+	for _, spool := range g.spoolFolders() {
+		refused[spool] = "the spool folder " + spool
+	}
+	for path, what := range refused {
+		path, err := realPath(path)
+		if err != nil {
+			return fmt.Errorf("making the backup: %w", err)
+		}
+		if backup.Within(resolved, path) {
+			return &advisedError{
+				err:    fmt.Errorf("%s is in %s", folder, what),
+				advice: "a backup belongs elsewhere, on another disk",
+			}
+		}
+	}
+	return nil
+}
+
+// realPath resolves the symbolic links in as much of a path as is there.
+func realPath(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	resolved, err := filepath.EvalSymlinks(path)
+	if !errors.Is(err, fs.ErrNotExist) || path == filepath.Dir(path) {
+		return resolved, err
+	}
+	parent, err := realPath(filepath.Dir(path))
+	return filepath.Join(parent, filepath.Base(path)), err
+}
+
 // ownFiles lists what belongs into a backup beside the catalog and the reports.
 func (g *gateway) ownFiles(withKeys bool) ([]backup.File, error) {
 	l := fileList{taken: map[string]bool{}}
 	l.add("config", g.config.File)
-	if g.config.Sealing.Escrow != "" {
-		l.add("config", g.config.Sealing.Escrow)
+	for _, path := range []string{g.config.Sealing.Escrow, g.config.API.TLS.ClientCA} {
+		if path != "" {
+			l.add("config", path)
+		}
 	}
 	for _, pattern := range g.config.ClientsFrom {
 		found, err := filepath.Glob(pattern)
@@ -126,6 +162,9 @@ func (g *gateway) ownFiles(withKeys bool) ([]backup.File, error) {
 		}
 		l.addAll("tls", tlsDir(g.config.Data))
 		if c := g.config.FTP.TLS; c.Certificate != "" {
+			l.add("tls", c.Certificate, c.Key)
+		}
+		if c := g.config.API.TLS; c.Certificate != "" {
 			l.add("tls", c.Certificate, c.Key)
 		}
 	}

@@ -25,8 +25,8 @@ func (a *app) configCheck() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "check", Short: "find everything that is wrong with the configuration",
 		Long: `Reads the configuration, the files that declare clients, the environment, the escrow
-key, the TLS certificate and the texts of messages, and prints every fault with its line. A gateway that is told to reload
-(SIGHUP) makes the same checks.`,
+key, the TLS certificate and the texts of messages, and prints every fault with its
+line. A gateway that is told to reload (SIGHUP) makes the same checks.`,
 		Example: "  sealdrop config check && systemctl reload sealdrop",
 		Args:    arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -43,6 +43,9 @@ key, the TLS certificate and the texts of messages, and prints every fault with 
 			if err := checkNotify(cfg.Notify); err != nil {
 				return err
 			}
+			if err := checkClientLanguages(cfg.Notify, cfg.Clients); err != nil {
+				return err
+			}
 			if t := cfg.FTP.TLS; t.Certificate != "" {
 				if _, err := certificate.Open(t.Certificate, t.Key, now, slog.New(slog.DiscardHandler)); err != nil {
 					return err
@@ -51,7 +54,7 @@ key, the TLS certificate and the texts of messages, and prints every fault with 
 			a.warnOfLimits(cmd.Context(), cfg)
 			out := map[string]any{"config": cfg.File, "clients": len(cfg.Clients), "warnings": len(cfg.Warnings)}
 			return a.show(out, func(w io.Writer) {
-				fmt.Fprintf(w, "%s is good: %d declared clients, %d warnings\n", cfg.File, len(cfg.Clients), len(cfg.Warnings))
+				fmt.Fprintf(w, "%s is good: %s, %s\n", cfg.File, count(len(cfg.Clients), "declared client"), count(len(cfg.Warnings), "warning"))
 			})
 		},
 	}

@@ -94,13 +94,13 @@ func (f *deliverFlags) define(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.batch.file, "manifest", "", "deliver what a `FILE` lists, or standard input (-)")
 	cmd.Flags().BoolVar(&f.batch.check, "check", false, "check the manifest, and deliver nothing")
 	cmd.Flags().BoolVar(&f.batch.restart, "restart", false, "disregard what the journal says was delivered")
-	cmd.Flags().StringVar(&f.batch.journal, "journal", "", "where to note what was delivered (default: the manifest's name and .delivered)")
+	cmd.Flags().StringVar(&f.batch.journal, "journal", "", "`FILE` to note what was delivered in (default: the manifest's name and .delivered)")
 	cmd.Flags().IntVar(&f.batch.jobs, "jobs", 2, "how many clients' reports to seal at a time, 1 to 64")
 	cmd.Flags().StringVar(&f.remote.to, "to", "", "the `URL` of a gateway's API: https://HOST:PORT or unix:///PATH")
-	cmd.Flags().StringVar(&f.remote.tokenFile, "token-file", "", "a file with the token to show")
-	cmd.Flags().StringVar(&f.remote.cert, "cert", "", "the client certificate to show (PEM)")
-	cmd.Flags().StringVar(&f.remote.key, "key", "", "its private key (PEM)")
-	cmd.Flags().StringVar(&f.remote.ca, "ca", "", "who the gateway's certificate must be from (PEM; default: the system's authorities)")
+	cmd.Flags().StringVar(&f.remote.tokenFile, "token-file", "", "`FILE` with the token to show")
+	cmd.Flags().StringVar(&f.remote.cert, "cert", "", "`FILE` with the client certificate to show (PEM)")
+	cmd.Flags().StringVar(&f.remote.key, "key", "", "`FILE` with its private key (PEM)")
+	cmd.Flags().StringVar(&f.remote.ca, "ca", "", "`FILE` with whom the gateway's certificate must be from (PEM; default: the system's authorities)")
 }
 
 // withDestination opens the data folder, or the way to another gateway.
@@ -198,7 +198,11 @@ func (a *app) acknowledge(v deliveryView, first bool) {
 		fmt.Fprintf(a.out, line, v.ID, v.State, size(v.Size), plain(v.Name.String()), strings.Join(v.SealedTo, " "))
 	}
 	if v.Known {
-		fmt.Fprintf(a.err, "warning: %s was delivered before; nothing was changed (--again publishes it anew)\n", plain(v.Name.String()))
+		gone := ""
+		if v.State != reports.Held && v.State != reports.Published && v.State != reports.Collected {
+			gone = fmt.Sprintf(" and is %s, so that the client does not see it", v.State)
+		}
+		fmt.Fprintf(a.err, "warning: %s was delivered before%s; nothing was changed (--again publishes it anew)\n", plain(v.Name.String()), gone)
 	}
 	if v.HeldBecause != "" {
 		fmt.Fprintf(a.err, "warning: %s is held: %s\n", plain(v.Name.String()), v.HeldBecause)

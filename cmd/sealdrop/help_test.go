@@ -43,6 +43,20 @@ func TestEveryCommandsHelpTeaches(t *testing.T) {
 	}
 }
 
+// TestHelpIsInSections: no command is left over at the end of the program's help.
+func TestHelpIsInSections(t *testing.T) {
+	t.Parallel()
+	root := new(app).root()
+	for _, cmd := range root.Commands() {
+		if cmd.GroupID == "" {
+			t.Errorf("%s is in no section", cmd.Name())
+		}
+	}
+	if n := len(root.Groups()); n != 5 {
+		t.Errorf("%d sections", n)
+	}
+}
+
 func TestHelpGoesToStandardOutput(t *testing.T) {
 	t.Parallel()
 	for path := range commandTree(new(app).root()) {

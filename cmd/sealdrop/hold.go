@@ -89,9 +89,9 @@ func (a *app) holdCommand(cmd *cobra.Command,
 			}
 			return errors.Join(a.show(out, func(w io.Writer) {
 				if found {
-					fmt.Fprintf(w, "client %s is on legal hold: %d files that it has, and what it gets from now on\n", id, files)
+					fmt.Fprintf(w, "client %s is on legal hold: %s that it has, and what it gets from now on\n", id, count(int(files), "file"))
 				} else {
-					fmt.Fprintf(w, "client %s is no longer on legal hold; that was the hold of %d files\n", id, files)
+					fmt.Fprintf(w, "client %s is no longer on legal hold; that was the hold of %s\n", id, count(int(files), "file"))
 				}
 			}), err)
 		})(cmd, args)

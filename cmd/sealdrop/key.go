@@ -50,8 +50,8 @@ has approved it: see "sealdrop key approve".`,
 		Args:    arguments("FILE…"),
 	}
 	cmd.Flags().StringVar(&client, "client", "", "the client's `ID`")
-	cmd.Flags().StringArrayVar(&o.Replaces, "replaces", nil, "the `KEY` that the new one takes the place of, by id or fingerprint; can be repeated")
-	cmd.Flags().StringVar(&overlap, "overlap", "14d", "how `long` the old key is still good")
+	cmd.Flags().StringArrayVar(&o.Replaces, "replaces", nil, "the `KEY` that the new one takes the place of, by id or fingerprint; can be given again")
+	cmd.Flags().StringVar(&overlap, "overlap", "14d", "for how long the old key is still good, a `time` such as 14d")
 	_ = cmd.MarkFlagRequired("client") // the flag was defined a line above
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		id, err := clientArg(cmd, client)

@@ -57,8 +57,9 @@ func (a *app) listPending(ctx context.Context, g *gateway, only reports.ClientID
 }
 
 func (a *app) keyApprove() *cobra.Command {
+	var client string
 	cmd := &cobra.Command{
-		Use: "approve KEY", Short: "put into effect what another operator has imported",
+		Use: "approve KEY [--client ID]", Short: "put into effect what another operator has imported",
 		Long: keyRef + `
 
 With keys.approval: two-person, a key that one operator imports does nothing until
@@ -66,18 +67,31 @@ another has approved it: nobody logs in with it, nothing is sealed to it. New
 encryption subkeys of a registered certificate and taking a retired key back into use
 wait as well; longer or shorter expiries and revocations that a registered key's owner
 has signed count at once. Compare the fingerprint with the client's word first, by
-another way than the key came.
+another way than the key came. A key may have been rejected, and imported for another
+client, since you looked: --client, or its id, says whose you mean.
 
 Operators are told apart by who logged in, which the kernel keeps through sudo and
-su (audit login uid); where it keeps none, by the real user id of the process. Root
-can pose as anybody, and whoever can write to the data folder needs no command: give
-operators sudo for this program only. Passwords for FTP and producers' tokens are not
-under this rule.`,
-		Example: "  sealdrop key list --pending\n  sealdrop key approve 7r4mgbxm2zqj7s4xkzl5vtq3ce",
+su (audit login uid), where systemd-logind knows of that login; else by the real user
+id of the process. Root can pose as anybody, and whoever can write to the data folder
+needs no command: give operators sudo for this program only. The rule is kept in the
+catalog: another configuration, or a variable, does not lift it; a start of the
+gateway does. Passwords for FTP and producers' tokens are not under this rule.`,
+		Example: "  sealdrop key list --pending\n  sealdrop key approve 7r4mgbxm2zqj7s4xkzl5vtq3ce --client acme",
 		Args:    arguments("KEY"),
 	}
+	cmd.Flags().StringVar(&client, "client", "", "whose key it must be, by its `ID`")
 	cmd.RunE = a.withGateway(func(ctx context.Context, g *gateway, args []string) error {
-		done, err := g.register.Approve(ctx, operator(), args[0])
+		k, err := g.register.Find(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		if client != "" && client != k.Client.String() {
+			return &advisedError{
+				err:    fmt.Errorf("key %s was imported for client %s, and not for %s", k.Fingerprint, k.Client, client),
+				advice: "ask who imported it (`sealdrop key list --pending`) what is meant before you approve anything",
+			}
+		}
+		done, err := g.register.Approve(ctx, operator(), k.ID) // an id is never another client's
 		if err != nil {
 			return err
 		}

@@ -104,7 +104,7 @@ func (a *app) listKeys(ctx context.Context, g *gateway, only reports.ClientID) e
 type endingView struct {
 	keyView
 	Ends time.Time `json:"ends"`
-	Days int       `json:"days"` // whole ones; below 0: it is over
+	Days int       `json:"days"` // whole ones; below 0: it has been over for that many
 	// Why is expires, policy or retires.
 	Why       string `json:"why"`
 	Successor string `json:"successor,omitempty"`
@@ -114,10 +114,7 @@ type endingView struct {
 func viewEnding(e keys.Ending, at time.Time) endingView {
 	v := endingView{keyView: viewKey(e.Key), Ends: e.At.UTC(), Why: "expires", Successor: e.Successor}
 	left := e.At.Sub(at)
-	v.Days = int(left / (24 * time.Hour))
-	if left < 0 {
-		v.Days--
-	}
+	v.Days = int(left / (24 * time.Hour)) // towards 0: what ended an hour ago ended today
 	switch {
 	case e.At.Equal(e.Retires):
 		v.Why = "retires"

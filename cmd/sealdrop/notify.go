@@ -17,6 +17,7 @@ import (
 	"github.com/sealdrop/sealdrop/keys"
 	"github.com/sealdrop/sealdrop/reports"
 	"github.com/sealdrop/sealdrop/reports/notify"
+	"github.com/sealdrop/sealdrop/reports/notify/contact"
 	"github.com/sealdrop/sealdrop/reports/notify/courier"
 	"github.com/sealdrop/sealdrop/reports/notify/mail"
 	"github.com/sealdrop/sealdrop/reports/notify/message"
@@ -160,26 +161,25 @@ func periods(list []config.Duration) []time.Duration {
 	return out
 }
 
-// endings finds a client's credentials that are in use, and when each ends.
+// endings finds what of a client's credentials ends, when, and has no successor.
 func (g *gateway) endings(ctx context.Context, client string) ([]notify.Ending, error) {
 	id, err := reports.ParseClientID(client)
 	if err != nil {
 		return nil, err
 	}
-	list, err := g.register.Keys(ctx, id)
+	var ahead time.Duration
+	for _, d := range g.config.Notify.Expiry {
+		ahead = max(ahead, d.Std())
+	}
+	list, err := g.register.EndingOf(ctx, id, ahead)
 	if err != nil {
 		return nil, err
 	}
 	var endings []notify.Ending
 	for _, k := range list {
-		end := k.Expires
-		if !k.Retires.IsZero() && (end.IsZero() || k.Retires.Before(end)) {
-			end = k.Retires
+		if k.Successor == "" {
+			endings = append(endings, notify.Ending{ID: k.ID, Kind: string(k.Kind), Fingerprint: k.Fingerprint, Label: k.Label, At: k.At})
 		}
-		if s := k.State(now()); s == keys.Revoked || s == keys.Pending || s == keys.Retired {
-			continue
-		}
-		endings = append(endings, notify.Ending{ID: k.ID, Kind: string(k.Kind), Fingerprint: k.Fingerprint, Label: k.Label, At: end})
 	}
 	p, found, err := g.register.Password(ctx, id)
 	if err != nil {
@@ -189,6 +189,45 @@ func (g *gateway) endings(ctx context.Context, client string) ([]notify.Ending, 
 		endings = append(endings, notify.Ending{ID: "password:" + client, Kind: "password", At: p.Expires})
 	}
 	return endings, nil
+}
+
+// languageError is a language that there are no texts in.
+type languageError struct {
+	key, language string
+	words         *message.Catalog
+}
+
+func (e *languageError) Error() string {
+	return fmt.Sprintf("%s: there are no texts in the language %q", e.key, e.language)
+}
+
+func (e *languageError) Hint() string {
+	return "there are " + strings.Join(e.words.Languages(), ", ") + "; another is made by a file LANGUAGE.yaml in the folder notify.templates"
+}
+
+// checkLanguages refuses what messages can't be written in. The keys are called
+// language and second after where they are set.
+func checkLanguages(words *message.Catalog, p contact.Preferences, language, second string) error {
+	for _, chosen := range []struct{ key, language string }{{language, p.Language}, {second, p.Second}} {
+		if chosen.language != "" && !words.Speaks(chosen.language) {
+			return &languageError{chosen.key, chosen.language, words}
+		}
+	}
+	return nil
+}
+
+// checkClientLanguages looks at the clients that the configuration or a file declares.
+func checkClientLanguages(n config.Notify, clients []config.Client) error {
+	words, err := loadWords(n)
+	if err != nil {
+		return err
+	}
+	var faults []error
+	for _, c := range clients {
+		at := c.Declared[keys.FieldNotify] + ": clients[" + c.ID.String() + "].notify."
+		faults = append(faults, checkLanguages(words, c.Notify, at+"language", at+"second_language"))
+	}
+	return errors.Join(faults...)
 }
 
 // checkNotify finds what is wrong in the files that notify names.

@@ -97,7 +97,7 @@ func (a *app) testContacts(ctx context.Context, g *gateway, c keys.Client, chann
 		v := testView{Contact: to.Key(), Sent: err == nil, Answer: answer}
 		if err != nil {
 			v.Error = err.Error()
-			failed = append(failed, fmt.Errorf("%s: %w", to.Key(), err))
+			failed = append(failed, testFault(c, to, err))
 		}
 		list = append(list, v)
 	}
@@ -111,6 +111,20 @@ func (a *app) testContacts(ctx context.Context, g *gateway, c keys.Client, chann
 		}
 	})
 	return errors.Join(append(failed, err)...)
+}
+
+// testFault gives a failure that names no way out one.
+func testFault(c keys.Client, to contact.Contact, err error) error {
+	err = fmt.Errorf("%s: %w", to.Key(), err)
+	switch {
+	case hint(err) != "":
+		return err
+	case c.ID.IsZero():
+		return &advisedError{err, "correct the address in notify.operators, or the server in notify.smtp, and test again"}
+	case to.Channel() == contact.Email:
+		return &advisedError{err, fmt.Sprintf("if the address is wrong, `sealdrop client set %s --contact …`; if the server, see notify.smtp in the configuration", c.ID)}
+	}
+	return &advisedError{err, fmt.Sprintf("ask whoever runs the receiver; if it is the wrong one, `sealdrop client set %s --contact …`", c.ID)}
 }
 
 func (a *app) nobodyToTest(c keys.Client, channel contact.Channel) error {
@@ -147,13 +161,14 @@ sent is kept for 30 days, what is dead for 90.`,
 	}
 	cmd.Flags().StringVar(&state, "state", "", "only these: pending, sent or dead")
 	cmd.Flags().StringVar(&client, "client", "", "only those to this client, by its `ID`")
-	cmd.Flags().Int64Var(&limit, "limit", 100, "how many at most")
+	cmd.Flags().Int64Var(&limit, "limit", 100, "how many at most; 0 for all")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if state != "" && !slices.Contains(notify.States(), notify.State(state)) {
 			return usagef(cmd, "--state is %q; it can be pending, sent or dead", state)
 		}
-		if limit < 1 {
-			return usagef(cmd, "--limit is %d; one is the least", limit)
+		most, err := limitArg(cmd, limit)
+		if err != nil {
+			return err
 		}
 		if client != "" {
 			if _, err := clientArg(cmd, client); err != nil {
@@ -161,12 +176,12 @@ sent is kept for 30 days, what is dead for 90.`,
 			}
 		}
 		return a.withGateway(func(ctx context.Context, g *gateway, _ []string) error {
-			list, err := notify.List(ctx, g.db.Read(), notify.Filter{State: notify.State(state), Client: client, Limit: limit})
+			list, err := notify.List(ctx, g.db.Read(), notify.Filter{State: notify.State(state), Client: client, Limit: most})
 			if err != nil {
 				return err
 			}
 			return a.show(list, func(w io.Writer) {
-				row(w, "ID", "CREATED", "CLIENT", "TO", "EVENT", "STATE", "TRIES", "DETAIL")
+				row(w, "ID", "CREATED", "CLIENT", "TO", "EVENT", "STATE", "FAILED", "DETAIL")
 				for _, m := range list {
 					row(w, m.ID, stamp(m.Created), m.Client, m.Channel+":"+m.Target, m.Kind, m.State, m.Tries, messageDetail(m))
 				}
@@ -269,21 +284,13 @@ nowhere; another URL, if only by another query (?v=2), has another secret.`,
 		Secret string `json:"secret"`
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		id, err := clientArg(cmd, client)
-		if err != nil {
-			return err
-		}
-		return a.withGateway(func(ctx context.Context, g *gateway, _ []string) error {
-			c, err := g.register.Client(ctx, id)
-			if err != nil {
-				return err
-			}
+		return a.withClient(cmd, client, func(ctx context.Context, g *gateway, c keys.Client) error {
 			hooks, list := notify.NewWebhook(g.own.Delivery, nil), []secret{}
 			for _, to := range c.Notify.Contacts {
 				if to.Channel() != contact.Webhook {
 					continue
 				}
-				text, err := hooks.Secret(id.String(), to.Target())
+				text, err := hooks.Secret(c.ID.String(), to.Target())
 				if err != nil {
 					return err
 				}
@@ -298,7 +305,7 @@ nowhere; another URL, if only by another query (?v=2), has another secret.`,
 					row(w, s.URL, s.Secret)
 				}
 			})
-		})(cmd, args)
+		})
 	}
 	return a.outputFlag(cmd)
 }
@@ -378,6 +385,21 @@ func (f *notifyFlags) parse(cmd *cobra.Command) (func(*contact.Preferences) erro
 		}
 		return to.Check()
 	}, nil
+}
+
+// checkLanguages refuses a language that was chosen and that there are no texts in.
+func (f *notifyFlags) checkLanguages(cmd *cobra.Command, g *gateway, p contact.Preferences) error {
+	if !cmd.Flags().Changed("language") && !cmd.Flags().Changed("second-language") {
+		return nil
+	}
+	words, err := loadWords(g.config.Notify)
+	if err != nil {
+		return err
+	}
+	if err := checkLanguages(words, p, "--language", "--second-language"); err != nil {
+		return usagef(cmd, "%w", err)
+	}
+	return nil
 }
 
 // editContacts adds and takes away contacts. One that is to be taken away must be

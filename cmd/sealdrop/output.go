@@ -4,9 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
+
+	"github.com/spf13/cobra"
 )
 
 // show prints value as JSON, or calls table, as -o says.
@@ -34,12 +38,14 @@ func row(w io.Writer, cells ...any) {
 	fmt.Fprintln(w)
 }
 
+// plain makes a text safe for a terminal, and for a document of lines: nothing in it
+// begins another line, moves the cursor, or turns what stands around it.
 func plain(s string) string {
 	if s == "" {
 		return "-"
 	}
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+		if unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp, unicode.Bidi_Control) {
 			return '?'
 		}
 		return r
@@ -52,6 +58,17 @@ func stamp(t time.Time) string {
 		return "-"
 	}
 	return t.UTC().Format("2006-01-02 15:04Z")
+}
+
+// limitArg reads --limit where 0 stands for all.
+func limitArg(cmd *cobra.Command, limit int64) (int64, error) {
+	switch {
+	case limit < 0:
+		return 0, usagef(cmd, "--limit is %d; it can be 0 or more", limit)
+	case limit == 0:
+		return math.MaxInt64, nil
+	}
+	return limit, nil
 }
 
 // optionalTime keeps times that are not set out of JSON.

@@ -99,6 +99,12 @@ day begins (in UTC).`,
 			if err != nil {
 				return err
 			}
+			if c.Producer() {
+				return &advisedError{
+					fmt.Errorf("%s is a producer, which has no use for a password", id),
+					fmt.Sprintf("it logs in over sFTP, with its SSH key: `sealdrop key import --client %s FILE`", id),
+				}
+			}
 			text, err := a.readPassword(ctx, cmd, id, from)
 			if err != nil {
 				return err

@@ -84,6 +84,15 @@ func (v *quotaView) fileText(used int64) string {
 	return fmt.Sprintf("%d of %d", used, v.Files)
 }
 
+// folderText tells both in words.
+func (v *quotaView) folderText(files, used int64) string {
+	noun := " files, "
+	if files == 1 && v.Files == 0 {
+		noun = " file, "
+	}
+	return v.fileText(files) + noun + v.byteText(used)
+}
+
 func (v *quotaView) byteText(used int64) string {
 	if v.Bytes == 0 {
 		return size(used)
@@ -118,20 +127,12 @@ wrong, as it can be after somebody has changed the database by hand. This correc
 		Args:    arguments("ID"),
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		id, err := clientArg(cmd, args[0])
-		if err != nil {
-			return err
-		}
-		return a.withGateway(func(ctx context.Context, g *gateway, _ []string) error {
-			c, err := g.register.Client(ctx, id)
-			if err != nil {
-				return err
-			}
-			if _, _, err := g.catalog.CheckUsage(ctx, id, true); err != nil {
+		return a.withClient(cmd, args[0], func(ctx context.Context, g *gateway, c keys.Client) error {
+			if _, _, err := g.catalog.CheckUsage(ctx, c.ID, true); err != nil {
 				return err
 			}
 			return a.showClient(ctx, g, c)
-		})(cmd, args)
+		})
 	}
 	return a.outputFlag(cmd)
 }

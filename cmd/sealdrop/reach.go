@@ -22,12 +22,8 @@ func reachArg(cmd *cobra.Command, list []string) (reach keys.Reach, err error) {
 	if slices.Equal(list, []string{config.EveryClient}) {
 		return keys.Reach{All: true}, nil
 	}
-	for _, text := range list {
-		id, err := clientArg(cmd, text)
-		if err != nil {
-			return reach, err
-		}
-		reach.Clients = append(reach.Clients, id)
+	if reach.Clients, err = clientArgs(cmd, list); err != nil {
+		return reach, err
 	}
 	if reach.IsZero() {
 		return reach, usagef(cmd, "--delivers-to names nobody")

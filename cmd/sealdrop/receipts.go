@@ -27,7 +27,7 @@ what that is known by:
   FTP    the client's system acknowledged every byte, and 226 was sent
   email  the mail server took it (250): it was handed over, which proves no reading
 
-Receipts outlive their reports. --since and --before limit when a transfer ended;
+Receipts outlive their reports. --since and --until limit when a transfer ended;
 without them it is the last 30 days, or all of it with --report.
 
 --signed writes a statement for an auditor instead, signed with the gateway's own key,
@@ -35,14 +35,14 @@ together with the number and the hash of the newest audit record. Whoever has im
 "sealdrop key gateway" checks it with "gpg --verify"; the hash, noted then, shows later
 with "sealdrop audit verify --expect" that nobody has changed the record since.`,
 		Example: `  sealdrop receipts --client acme
-  sealdrop receipts --client acme --since 2026-10-01 --before 2026-11-01 --signed >acme-october.asc
+  sealdrop receipts --client acme --since 2026-10-01 --until 2026-11-01 --signed >acme-october.asc
   sealdrop receipts --report vcceyxy4bglxacmzv7rxtvldcq -o json`,
 		Args: arguments(),
 	}
 	cmd.Flags().StringVar(&q.client, "client", "", "the client (`ID`)")
 	cmd.Flags().StringVar(&q.report, "report", "", "only of this `REPORT`, which may be purged already")
 	cmd.Flags().StringVar(&q.since, "since", "", "from this `time` on: 30d (ago), 2026-11-01, or 2026-11-01T06:30:00Z")
-	cmd.Flags().StringVar(&q.before, "before", "", "before this `time`")
+	cmd.Flags().StringVar(&q.until, "until", "", "before this `time`")
 	cmd.Flags().BoolVar(&q.signed, "signed", false, "write a signed statement")
 	cmd.MarkFlagsOneRequired("client", "report")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -79,9 +79,9 @@ func viewReceipt(r catalog.Receipt) receiptView {
 
 // receiptsQuery is what the command line asks for.
 type receiptsQuery struct {
-	app                           *app
-	client, report, since, before string
-	signed                        bool
+	app                          *app
+	client, report, since, until string
+	signed                       bool
 
 	now    time.Time
 	filter catalog.ReceiptFilter
@@ -95,12 +95,12 @@ func (q *receiptsQuery) parse(cmd *cobra.Command) (err error) {
 	for _, limit := range []struct {
 		flag, text string
 		at         *time.Time
-	}{{"--since", q.since, &q.filter.Since}, {"--before", q.before, &q.filter.Before}} {
+	}{{"--since", q.since, &q.filter.Since}, {"--until", q.until, &q.filter.Before}} {
 		if limit.text == "" {
 			continue
 		}
 		if *limit.at, err = parseMoment(limit.text, q.now); err != nil {
-			return usagef(cmd, "%s: %v", limit.flag, err)
+			return usagef(cmd, "%s: %w", limit.flag, err)
 		}
 	}
 	if q.client != "" {
@@ -128,11 +128,23 @@ func (q *receiptsQuery) run(ctx context.Context, g *gateway, _ []string) error {
 		return q.statement(ctx, g, list)
 	}
 	return q.app.show(list, func(w io.Writer) {
+		if len(list) == 0 {
+			fmt.Fprintln(w, q.nobody())
+			return
+		}
 		row(w, "ENDED", "REPORT", "NAME", "GOT", "OVER", "FROM", "WITH", "EVIDENCE")
 		for _, r := range list {
 			row(w, stamp(r.Ended), r.Report, r.Name, r.got(), r.Protocol, r.Address, r.Fingerprint, r.Evidence)
 		}
 	})
+}
+
+// nobody says that there is nothing to show, and of what.
+func (q *receiptsQuery) nobody() string {
+	if q.report != "" {
+		return "Nobody has fetched any of this report."
+	}
+	return "Nothing was fetched in that time; --since looks further back."
 }
 
 // got says how much of the report went out.

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/sealdrop/sealdrop/internal/keytext"
+	"github.com/sealdrop/sealdrop/keys"
 	"github.com/sealdrop/sealdrop/keys/pgp"
 	"github.com/sealdrop/sealdrop/reports"
 	"github.com/sealdrop/sealdrop/reports/publish"
@@ -36,7 +37,7 @@ by byte; nothing is decrypted but the session key, in memory. A report keeps its
 name, times and retention. One that was collected is published again, because the
 bytes that stand there now have not been fetched; its earlier receipts remain. A
 client that mirrors by name, size and time may have to be told to fetch anew.
-Reports on legal hold are passed by: unhold them first.
+Reports on legal hold are passed by: release them first.
 
 It can be interrupted, and run again: what is done already is passed by.`,
 		Example: "  sealdrop key import --client acme new-acme.asc\n  sealdrop key revoke FINGERPRINT --reason lost\n" +
@@ -117,7 +118,11 @@ func (a *app) reseal(ctx context.Context, g *gateway, client reports.ClientID, o
 	}
 	certs, err := g.register.Recipients(ctx, client)
 	if err != nil {
-		return &advisedError{err: err, advice: fmt.Sprintf("import the client's new key first: sealdrop key import --client %s FILE", client)}
+		advice := fmt.Sprintf("import the client's new key first: sealdrop key import --client %s FILE", client)
+		if keys.WaitsForApproval(err) {
+			advice = "have another operator approve the client's new key first"
+		}
+		return &advisedError{err: err, advice: advice}
 	}
 	v := resealView{Client: client, DryRun: o.DryRun}
 	for _, c := range append(certs, g.publisher.Escrow...) {
@@ -171,11 +176,11 @@ func lockedFault(v resealView, with bool) error {
 		return nil
 	}
 	e := &advisedError{
-		err:    fmt.Errorf("%d reports of %s are not sealed to the gateway's hold key, so it can't open them", v.Locked, v.Client),
+		err:    fmt.Errorf("the gateway's hold key does not open %s of %s", count(int(v.Locked), "report"), v.Client),
 		advice: "give the private half of the escrow key they were sealed to: --with FILE",
 	}
 	if with {
-		e.err = fmt.Errorf("%d reports of %s are not sealed to the key of --with", v.Locked, v.Client)
+		e.err = fmt.Errorf("the key of --with does not open %s of %s", count(int(v.Locked), "report"), v.Client)
 		e.advice = "`sealdrop report show` tells what a report is sealed to; without that private key it has to be delivered again"
 	}
 	return e

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -64,6 +67,9 @@ NEWDATA/config. What was published after the backup is not in it: deliver it aga
 		} else if server.passwordFile != "" {
 			return usagef(cmd, "--catalog-password-file goes with --catalog-url")
 		}
+		if err := mayHoldData(o.To); err != nil {
+			return err
+		}
 		o.From, o.Actor, o.Now, o.Check = args[0], actor(), now, checkRestored
 		bar := a.progress("restoring", -1, true)
 		o.Progress = func(n int64) { _ = bar.Add64(n) } // it only shows
@@ -78,6 +84,30 @@ NEWDATA/config. What was published after the backup is not in it: deliver it aga
 		return a.show(done, func(w io.Writer) { restoredTable(w, done) })
 	}
 	return a.outputFlag(cmd)
+}
+
+// mayHoldData fails for a folder in another data folder, or in a backup: what
+// belongs to which could not be told any more.
+func mayHoldData(folder string) error {
+	dir, err := realPath(folder)
+	if err != nil {
+		return fmt.Errorf("restoring: %w", err)
+	}
+	for dir != filepath.Dir(dir) {
+		dir = filepath.Dir(dir)
+		if isDir(blobsDir(dir)) && isDir(ownKeysDir(dir)) {
+			return &advisedError{
+				fmt.Errorf("%s is in %s, which is a data folder or a backup itself", folder, dir),
+				"name a folder beside it with --to",
+			}
+		}
+	}
+	return nil
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // serverFlags name a database of a PostgreSQL server.
@@ -143,10 +173,14 @@ func checkRestored(ctx context.Context, data string) (err error) {
 	}
 	const never = 100 * 365 * 24 * time.Hour // blobs without a row are not this check's business
 	var first *fsck.Finding
-	done, err := fsck.New(fsck.Config{
+	findings := 0
+	_, err = fsck.New(fsck.Config{
 		DB: db, Catalog: catalog.New(db, now), Blobs: blobs, Certificate: certs.find, Grace: never, Now: now,
 	}).Run(ctx, fsck.Options{}, func(f fsck.Finding) {
-		if first == nil {
+		if f.Kind == fsck.Usage { // is mended by a command, and must keep nobody from his reports
+			return
+		}
+		if findings++; first == nil {
 			first = &f
 		}
 	})
@@ -154,7 +188,7 @@ func checkRestored(ctx context.Context, data string) (err error) {
 		return err
 	}
 	if first != nil {
-		return fmt.Errorf("%d findings; the first: %s %s", done.Findings, first.Name, first.Problem)
+		return fmt.Errorf("%d findings; the first: %s", findings, strings.TrimSpace(first.Name+" "+first.Problem))
 	}
 	return nil
 }

@@ -89,6 +89,9 @@ func (a *app) serve(ctx context.Context, g *gateway) (err error) {
 	for _, w := range g.config.Warnings {
 		g.log.Warn("configuration", "event", "start.configuration", "place", w.Place(), "key", w.Key, "warning", w.Message)
 	}
+	if err := g.register.Enforce(ctx); err != nil {
+		return err
+	}
 	if err := g.applyDeclared(ctx, g.config); err != nil {
 		return err
 	}
@@ -151,6 +154,9 @@ func (a *app) serve(ctx context.Context, g *gateway) (err error) {
 }
 
 func (g *gateway) applyDeclared(ctx context.Context, cfg *config.Config) error {
+	if err := checkClientLanguages(cfg.Notify, cfg.Clients); err != nil {
+		return err
+	}
 	plan, err := g.register.Apply(ctx, "gateway", declarations(cfg.Clients), keys.ApplyOptions{Own: true})
 	if err != nil {
 		return fmt.Errorf("applying the declared clients: %w", err)

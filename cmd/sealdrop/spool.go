@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sealdrop/sealdrop/reports"
 	"github.com/sealdrop/sealdrop/reports/intake/spool"
 )
 
@@ -84,16 +85,27 @@ func viewSpooled(i spool.Item) spoolView {
 func (a *app) spoolList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "list what waits in the spool folders, and what was rejected and why", Args: arguments(),
+		Long: `Lists what waits in the spool folders, with what keeps it waiting where that is
+plain: no gateway runs, the disk is full, the client's quota is used up. A file
+without a reason is about to be taken, or still open for writing; the gateway's log
+has the rest. Names that are passed over until they are renamed (.part and the like)
+are not listed.
+
+Then what was rejected, and why; -o json also has what to do about it.`,
 		Example: "  sealdrop spool list\n  sealdrop spool list -o json",
 	}
-	cmd.RunE = a.withGateway(func(_ context.Context, g *gateway, _ []string) error {
+	cmd.RunE = a.withGateway(func(ctx context.Context, g *gateway, _ []string) error {
 		items, err := g.spooled()
 		if err != nil {
 			return err
 		}
 		views := []spoolView{}
 		for _, i := range items {
-			views = append(views, viewSpooled(i))
+			v := viewSpooled(i)
+			if err := g.whyWaiting(ctx, i); err != nil {
+				v.Reason, v.Hint = err.Error(), hint(err)
+			}
+			views = append(views, v)
 		}
 		return a.show(views, func(w io.Writer) {
 			row(w, "FILE", "STATE", "SIZE", "MODIFIED", "FOLDER", "REASON")
@@ -103,6 +115,39 @@ func (a *app) spoolList() *cobra.Command {
 		})
 	})
 	return a.outputFlag(cmd)
+}
+
+// whyWaiting says what keeps a file from being taken in, as far as that can be seen
+// beside the gateway that takes it; nil if nothing does, or the file was rejected.
+func (g *gateway) whyWaiting(ctx context.Context, i spool.Item) error {
+	if i.Rejected {
+		return nil
+	}
+	if r := lockHolder(filepath.Join(g.config.Data, lockName)); r.Known && !r.Running {
+		return &advisedError{errors.New("no gateway runs"), "start it with `sealdrop serve`"}
+	}
+	free, err := g.freeSpace()
+	if err != nil {
+		return err
+	}
+	if free < uint64(g.config.Spool.MinFree) {
+		return &advisedError{
+			fmt.Errorf("the data folder's disk has less free than spool.min_free (%s)", size(int64(g.config.Spool.MinFree))),
+			"make room; it is then taken in by itself",
+		}
+	}
+	client, err := reports.ParseClientID(i.Client)
+	if err != nil {
+		return nil // it is about to be rejected
+	}
+	room, err := g.catalog.Room(ctx, client, reports.Name{}, false)
+	switch {
+	case errors.Is(err, reports.ErrUnknownClient):
+		return nil // likewise
+	case err != nil:
+		return err
+	}
+	return room.Check(i.Size)
 }
 
 // spooled is what lies in the spool folders. It fails where there are none.
@@ -175,11 +220,15 @@ there. Mend first what they were rejected for; "spool list" says what it is.`,
 }
 
 // chooseRejected returns the rejected files that are named, or all where none is,
-// and an error for each name that is none's.
+// and an error for each name that is none's. A name that does not print may be given
+// as it is shown.
 func chooseRejected(items []spool.Item, named []string) (chosen []spool.Item, missing []error) {
 	found := make(map[string]bool)
 	for _, i := range items {
 		name := i.Client + "/" + i.Name
+		if !slices.Contains(named, name) {
+			name = plain(name)
+		}
 		if i.Rejected && (len(named) == 0 || slices.Contains(named, name)) {
 			found[name] = true
 			chosen = append(chosen, i)

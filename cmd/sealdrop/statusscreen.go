@@ -74,7 +74,7 @@ func (t statusScreen) head(b *strings.Builder, s status.Status) {
 	}
 	at := s.At.In(t.zone).Format("Mon 2 Jan 2006, 15:04 MST")
 	if t.watching {
-		at = s.At.In(t.zone).Format("Mon 2 Jan 2006, 15:04:05 MST") + ", every 5s, Ctrl-C ends"
+		at = s.At.In(t.zone).Format("Mon 2 Jan 2006, 15:04:05 MST")
 	}
 	word, escape := "nothing needs you", escGreen
 	switch {
@@ -83,7 +83,11 @@ func (t statusScreen) head(b *strings.Builder, s status.Status) {
 	case s.Yellow > 0:
 		word, escape = fmt.Sprintf("nothing red, %d yellow", s.Yellow), escYellow
 	}
-	fmt.Fprintf(b, "%s  %s  %s\n\n", t.paint(escBold, title), at, t.paint(escape, word))
+	fmt.Fprintf(b, "%s  %s  %s\n", t.paint(escBold, title), at, t.paint(escape, word))
+	if t.watching { // on a line of its own: beside a long id, it would not fit into 80 columns
+		fmt.Fprintf(b, "%s\n", t.paint(escDim, "every 5s, Ctrl-C ends"))
+	}
+	b.WriteString("\n")
 }
 
 func (t statusScreen) day(b *strings.Builder, s status.Status) {

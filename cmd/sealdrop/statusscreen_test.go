@@ -106,6 +106,34 @@ func TestStatusScreens(t *testing.T) {
 	}
 }
 
+// TestScreenOfTheREADMEIsWhole: it once spoke of two yellow lines and showed one.
+func TestScreenOfTheREADMEIsWhole(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	screen, err := os.ReadFile(filepath.Join("testdata", "screens", "status-100.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(readme), "\n```\n"+string(screen)+"```\n") {
+		t.Error("README.md shows another screen than testdata/screens/status-100.txt")
+	}
+}
+
+// TestWatchedTitleFitsTheTerminal: with a client's name, it was broken at 80 columns, in
+// the middle of "yellow".
+func TestWatchedTitleFitsTheTerminal(t *testing.T) {
+	t.Parallel()
+	s := morning(t)
+	s.Client = "acme-capital"
+	title, _, _ := strings.Cut(statusScreen{width: 80, zone: time.UTC, watching: true}.render(s), "\n")
+	if len([]rune(title)) > 80 {
+		t.Errorf("%q has %d columns", title, len([]rune(title)))
+	}
+}
+
 // TestStatusFitsTheTerminal: only commands, which are copied, may be wider.
 func TestStatusFitsTheTerminal(t *testing.T) {
 	t.Parallel()

@@ -91,12 +91,8 @@ gap, add a second one under another name, and revoke the first.`,
 		if p.Expires, err = expiryArg(cmd, expires); err != nil {
 			return err
 		}
-		for _, text := range clients {
-			id, err := clientArg(cmd, text)
-			if err != nil {
-				return err
-			}
-			p.Clients = append(p.Clients, id)
+		if p.Clients, err = clientArgs(cmd, clients); err != nil {
+			return err
 		}
 		return a.withGateway(func(ctx context.Context, g *gateway, _ []string) error {
 			token, err := producer.New(g.db, now).Add(ctx, actor(), p)

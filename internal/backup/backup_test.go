@@ -119,7 +119,8 @@ func (f *fixture) restoring(from, to string) backup.RestoreOptions {
 	}
 }
 
-// holds fails unless a data folder shows exactly these files, with their content.
+// holds fails unless a data folder shows exactly these files, with their content,
+// and counts them against their client's quota.
 func (f *fixture) holds(t *testing.T, data string, want map[string]string) {
 	t.Helper()
 	db, err := database.Open(t.Context(), data)
@@ -130,6 +131,9 @@ func (f *fixture) holds(t *testing.T, data string, want map[string]string) {
 	if len(list) != len(want) {
 		t.Errorf("%d files, want %d", len(list), len(want))
 	}
+	check(t, catalog.New(db, time.Now).Miscounted(t.Context(), reports.ClientID{}, func(client reports.ClientID, kept, counted reports.Usage) {
+		t.Errorf("the quota of %s counts %+v, want %+v", client, kept, counted)
+	}))
 	for _, r := range list {
 		place, err := blob.Path(r.Blob)
 		check(t, err)

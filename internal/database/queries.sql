@@ -676,9 +676,11 @@ SELECT client_id, COUNT(*) AS reports, CAST(MIN(received_at) AS BIGINT) AS oldes
 WHERE state = 'held' GROUP BY client_id;
 
 -- name: SummarizeUncollected :many
--- By client: how many, since when, and of those that are purged by a time and have more than half of their time behind
--- them, how many and when the first goes.
-SELECT client_id, COUNT(*) AS reports, CAST(MIN(published_at) AS BIGINT) AS oldest,
+-- By client: since when, how many of them were not handed over by email either and since when those, and of those that are
+-- purged by a time and have more than half of their time behind them, how many and when the first goes.
+SELECT client_id, CAST(MIN(published_at) AS BIGINT) AS oldest,
+    CAST(SUM(CASE WHEN EXISTS (SELECT 1 FROM receipts WHERE receipts.entry_id = entries.id AND receipts.protocol = 'email') THEN 0 ELSE 1 END) AS BIGINT) AS waiting,
+    CAST(COALESCE(MIN(CASE WHEN EXISTS (SELECT 1 FROM receipts WHERE receipts.entry_id = entries.id AND receipts.protocol = 'email') THEN NULL ELSE published_at END), 0) AS BIGINT) AS waiting_since,
     CAST(SUM(CASE WHEN legal_hold = 0 AND expires_at > 0 AND expires_at <= @by AND 2 * (expires_at - @now) < expires_at - published_at THEN 1 ELSE 0 END) AS BIGINT) AS purging,
     CAST(COALESCE(MIN(CASE WHEN legal_hold = 0 AND expires_at > 0 AND expires_at <= @by AND 2 * (expires_at - @now) < expires_at - published_at THEN expires_at END), 0) AS BIGINT) AS purged_at
 FROM entries WHERE state = 'published' AND kind = 'report' GROUP BY client_id;
@@ -689,15 +691,16 @@ SELECT CAST(collected_at - published_at AS BIGINT) FROM entries WHERE client_id 
 ORDER BY collected_at DESC LIMIT CAST(@n AS BIGINT);
 
 -- name: ListEndingKeys :many
--- Keys that end by a time, of clients that have no other key of the kind for longer. What was retired before is left out.
+-- Keys that end by a time, of clients that have no other key of the kind beyond it: what keys.Ending finds, by index. What was
+-- retired before, or waits for approval, is left out.
 SELECT ending.id, ending.client_id, ending.kind, ending.fingerprint, ending.added_at, ending.expires_at, ending.max_age, ending.retires_at FROM (
-    SELECT a.id, a.client_id, a.kind, a.fingerprint, a.added_at, a.expires_at, a.max_age, a.retires_at FROM keys AS a
+    SELECT a.id, a.client_id, a.kind, a.fingerprint, a.added_at, a.expires_at, a.max_age, a.retires_at, a.approved_at FROM keys AS a
     WHERE a.expires_at > 0 AND a.revoked_at = 0 AND a.expires_at <= @by
-    UNION SELECT b.id, b.client_id, b.kind, b.fingerprint, b.added_at, b.expires_at, b.max_age, b.retires_at FROM keys AS b
+    UNION SELECT b.id, b.client_id, b.kind, b.fingerprint, b.added_at, b.expires_at, b.max_age, b.retires_at, b.approved_at FROM keys AS b
     WHERE b.max_age > 0 AND b.revoked_at = 0 AND b.added_at + b.max_age <= @by
-    UNION SELECT c.id, c.client_id, c.kind, c.fingerprint, c.added_at, c.expires_at, c.max_age, c.retires_at FROM keys AS c
+    UNION SELECT c.id, c.client_id, c.kind, c.fingerprint, c.added_at, c.expires_at, c.max_age, c.retires_at, c.approved_at FROM keys AS c
     WHERE c.retires_at > 0 AND c.revoked_at = 0 AND c.retires_at <= @by AND c.retires_at > @now) AS ending
-WHERE (ending.retires_at = 0 OR ending.retires_at > @now)
+WHERE (ending.retires_at = 0 OR ending.retires_at > @now) AND ending.approved_at > 0
   AND NOT EXISTS (SELECT 1 FROM keys AS other WHERE other.client_id = ending.client_id AND other.kind = ending.kind AND other.revoked_at = 0
     AND other.approved_at > 0 AND (other.expires_at = 0 OR other.expires_at > @by) AND (other.max_age = 0 OR other.added_at + other.max_age > @by)
     AND (other.retires_at = 0 OR other.retires_at > @by))

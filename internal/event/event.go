@@ -41,7 +41,7 @@ func life() []Event {
 func logins() []Event {
 	return []Event{
 		{"login.allowed", "A client has logged in.", ""},
-		{"login.refused", "A login was refused: the first of its kind (address, client, reason) within ten minutes. The reasons are those of docs/diagnosis.md.", "The attribute remedy says it; `sealdrop why CLIENT` tells more."},
+		{"login.refused", "A login was refused: the first of its kind (address, client, reason) within ten minutes. The reasons are those of docs/diagnosis.md.", "The attribute remedy says it; `sealdrop why --client ID` tells more."},
 		{"login.refused-again", "How often the same was refused within ten minutes, beyond the first time.", "As for login.refused."},
 		{"login.fault", "A login was refused because it could not be decided on or recorded.", "See the error; clients are locked out until it is mended."},
 		{"producer.refused", "A producer could not prove who it is over HTTP: the first of its kind within ten minutes.", "Check its token with `sealdrop token list`."},
@@ -66,7 +66,7 @@ func logins() []Event {
 func transfers() []Event {
 	return []Event{
 		{"upload.broken-off", "A client's upload did not come to its end. What arrived can be resumed for a day.", ""},
-		{"upload.refused", "A client's upload was refused: its quota is used up, or it may not be that large.", "`sealdrop quota show CLIENT`; `sealdrop client set` changes it."},
+		{"upload.refused", "A client's upload was refused: its quota is used up, or it may not be that large.", "`sealdrop client show ID` has it; `sealdrop client set ID --quota 10GiB` changes it."},
 		{"upload.disk-full", "A client's upload was refused: the disk is at its reserve.", "Make room. Downloads go on."},
 		{"receipt.not-written", "A report was fetched or mailed, and its receipt could not be written. The report may not show as collected.", "See the error."},
 		{"digest.not-stored", "Digests of uploads could not be stored; it is tried again.", "See the error."},

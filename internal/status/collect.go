@@ -226,15 +226,18 @@ func (g *gathering) uncollected(ctx context.Context) error {
 		return fmt.Errorf("counting what is not collected: %w", err)
 	}
 	rows = slices.DeleteFunc(rows, func(r query.SummarizeUncollectedRow) bool {
-		fresh := r.Purging == 0 && g.out.Now.Sub(database.Time(r.Oldest)) <= min(leastHabit, g.Limits.UncollectedAfter)
-		return fresh || !g.about(r.ClientID)
+		fresh := r.Waiting == 0 || g.out.Now.Sub(database.Time(r.WaitingSince)) <= min(leastHabit, g.Limits.UncollectedAfter)
+		return r.Purging == 0 && fresh || !g.about(r.ClientID)
 	})
 	slices.SortFunc(rows, func(a, b query.SummarizeUncollectedRow) int { return cmp.Compare(a.Oldest, b.Oldest) })
 	looked := 0
 	for _, row := range rows {
 		u := Uncollected{
-			Client: row.ClientID, Count: row.Reports, Oldest: database.Time(row.Oldest),
+			Client: row.ClientID, Count: row.Waiting, Oldest: database.Time(row.Oldest),
 			Purging: row.Purging, PurgedAt: database.Time(row.PurgedAt),
+		}
+		if u.Purging == 0 {
+			u.Oldest = database.Time(row.WaitingSince)
 		}
 		if u.Purging == 0 && looked < maxHabits {
 			looked++
@@ -267,7 +270,7 @@ func (g *gathering) refusals(ctx context.Context) error {
 		times, _ := strconv.ParseInt(detail["times"], 10, 64) // absent: it is the first
 		r := Refusal{
 			At: database.Time(row.At), Client: row.ClientID, Reason: detail["reason"], Address: detail["address"],
-			Protocol: detail["protocol"], Times: max(times, 1),
+			Protocol: detail["protocol"], Owner: detail["owner"], Times: max(times, 1),
 		}
 		if r.Client == "" {
 			strangers[r.Address] = true

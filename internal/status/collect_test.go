@@ -3,6 +3,7 @@ package status_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/sealdrop/sealdrop/internal/database/databasetest"
 	"github.com/sealdrop/sealdrop/internal/database/query"
 	"github.com/sealdrop/sealdrop/internal/status"
+	"github.com/sealdrop/sealdrop/keys"
 )
 
 // entry puts a report into the catalog, as it would come to be.
@@ -179,6 +181,27 @@ func TestHabit(t *testing.T) {
 	})
 }
 
+// TestHandedOverByEmail: a client that is sent its reports by email is not late in
+// fetching them, and yet it is said before they are purged.
+func TestHandedOverByEmail(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, e databasetest.Engine) {
+		db, _ := e.Open(t, t.TempDir())
+		seed(t, db, monday())
+		check(t, db.Write(t.Context(), func(tx *database.Tx) error {
+			return errors.Join(
+				tx.InsertReceipt(tx.Context(), query.InsertReceiptParams{ID: "r1", EntryID: "1", ClientID: "acme", Protocol: "email", Bytes: 1000, Size: 1000}),
+				tx.InsertReceipt(tx.Context(), query.InsertReceiptParams{ID: "r4", EntryID: "4", ClientID: "beta", Protocol: "email", Bytes: 1000, Size: 1000}),
+			)
+		}))
+		s, err := collector(t, db, monday().Add(30*time.Hour)).Snapshot(t.Context(), "")
+		check(t, err)
+		if len(s.Uncollected) != 1 || s.Uncollected[0].Client != "beta" || s.Uncollected[0].Count != 0 || s.Uncollected[0].Purging != 1 || s.Uncollected[0].Oldest.IsZero() {
+			t.Errorf("%+v", s.Uncollected)
+		}
+	})
+}
+
 // TestEndingKeys: a key is told of while its client has no other of its kind for longer.
 func TestEndingKeys(t *testing.T) {
 	t.Parallel()
@@ -200,6 +223,7 @@ func TestEndingKeys(t *testing.T) {
 			{id: "expired", client: "beta", kind: "pgp", expires: -2 * day},
 			{id: "revoked", client: "beta", kind: "pgp", expires: -day, revoked: true},
 			{id: "pending", client: "beta", kind: "pgp", expires: 400 * day, pending: true},
+			{id: "pending-that-ends", client: "acme", kind: "ssh", expires: 10 * day, pending: true},
 			{id: "disabled", client: "gone", kind: "pgp", expires: -day},
 		} {
 			micros := func(d time.Duration) int64 {
@@ -238,8 +262,22 @@ func TestEndingKeys(t *testing.T) {
 				t.Errorf("%v, want %s", got, want)
 			}
 		}
-		if len(got) != 3 || len(s.Approvals) != 1 || s.Approvals[0].ID != "pending" {
+		if len(got) != 3 || len(s.Approvals) != 2 {
 			t.Errorf("%v, approvals %v", got, s.Approvals)
+		}
+		// `key list --expiring` and the messages to clients go by the same rule.
+		ending, err := keys.NewRegister(db, func() time.Time { return now }).Ending(t.Context(), status.EndsAhead)
+		check(t, err)
+		var same []string
+		for _, k := range ending {
+			if k.Successor == "" && k.Client.String() != "gone" {
+				same = append(same, k.ID+" "+k.At.Format(time.DateOnly))
+			}
+		}
+		slices.Sort(got)
+		slices.Sort(same)
+		if !slices.Equal(got, same) {
+			t.Errorf("the overview has %v, the register %v", got, same)
 		}
 	})
 }

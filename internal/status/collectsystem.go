@@ -1,6 +1,7 @@
 package status
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,7 +27,7 @@ func (g *gathering) mail(ctx context.Context) error {
 			return fmt.Errorf("finding out why notifications failed: %w", err)
 		}
 		if len(last) > 0 {
-			m.LastError = last[0].LastError
+			m.LastError, m.LastFor = last[0].LastError, cmp.Or(last[0].ClientID, "the operators")
 		}
 	}
 	return nil

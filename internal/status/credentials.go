@@ -59,17 +59,29 @@ func (j *judge) refused() {
 		if n := len(c.addresses); n > 1 {
 			from = fmt.Sprintf("%s and %s", from, plural(int64(n-1), "other address"))
 		}
+		what, advice := strings.ReplaceAll(c.Reason, "-", " "), access.Reason(c.Reason).Remedy(c.Client, c.Address, c.Protocol)
+		if c.foreign() {
+			what = "the key is " + c.Owner + "'s"
+			advice = "have the client log in with the user name " + c.Owner + ", or use a key of its own"
+		}
 		j.add(j.from(Item{
 			Level: Yellow, Kind: KindRefused, Client: c.Client, Count: c.times,
-			What:   fmt.Sprintf("refused %s from %s: %s", timesText(c.times), from, strings.ReplaceAll(c.Reason, "-", " ")),
-			Fix:    refusalFix(c.Refusal),
-			Advice: access.Reason(c.Reason).Remedy(c.Client, c.Address, c.Protocol),
+			What: fmt.Sprintf("refused %s from %s: %s", timesText(c.times), from, what), Fix: refusalFix(c.Refusal), Advice: advice,
 		}, c.At))
 	}
 }
 
+// foreign says whether the client came with the key of another, which an import does
+// not mend.
+func (r Refusal) foreign() bool {
+	return access.Reason(r.Reason) == access.KeyUnknown && r.Owner != "" && r.Owner != r.Client
+}
+
 // refusalFix is the command that lets a client in, or else tells more.
 func refusalFix(r Refusal) string {
+	if r.foreign() {
+		return "sealdrop attempts --client " + r.Client
+	}
 	switch access.Reason(r.Reason) {
 	case access.AddressNotAllowed:
 		return fmt.Sprintf("sealdrop client allow %s %s", r.Client, r.Address)

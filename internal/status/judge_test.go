@@ -140,6 +140,13 @@ func TestJudge(t *testing.T) {
 				"yellow | refused | acme | refused 41 times from 203.0.113.9: address not allowed | $ sealdrop client allow acme 203.0.113.9\n" +
 				"yellow | refused | acme | refused twice from 203.0.113.8: tls required | $ sealdrop why --client acme --from 203.0.113.8 --protocol ftp",
 		},
+		"refused with another client's key, which no import mends": {
+			func(s *status.Snapshot) {
+				s.Refusals = []status.Refusal{refused("key-unknown", "203.0.113.9", time.Hour, 1)}
+				s.Refusals[0].Owner = "beta"
+			},
+			"yellow | refused | acme | refused once from 203.0.113.9: the key is beta's | $ sealdrop attempts --client acme",
+		},
 		"refused, and then it got in": {
 			func(s *status.Snapshot) {
 				s.Refusals = []status.Refusal{refused("key-unknown", "203.0.113.9", time.Hour, 1)}
@@ -190,16 +197,24 @@ func TestJudge(t *testing.T) {
 				"red | waiting |  | 2 files wait in /spool, the oldest for 2 hours | $ sealdrop spool list\n" +
 				"yellow | waiting |  | 1 file waits in /slow, the oldest for 11 minutes | $ sealdrop spool list",
 		},
+		"what lies beside the clients' folders is moved, not put back": {
+			func(s *status.Snapshot) {
+				s.Queue = []status.Queued{
+					{Folder: "/a spool", Client: "_", File: "stray.csv", Since: now.Add(-time.Hour), Rejected: true, Reason: "beside the folders"},
+				}
+			},
+			"red | rejected |  | stray.csv was not taken in: beside the folders | $ mv '/a spool/rejected/_/stray.csv' '/a spool'/CLIENT/",
+		},
 		"mail": {
 			func(s *status.Snapshot) {
-				s.Mail = status.Mail{Failed: 2, FailedSince: now.Add(-day), LastError: "550 no such user", Waiting: 1, Oldest: now.Add(-2 * time.Hour)}
+				s.Mail = status.Mail{Failed: 2, FailedSince: now.Add(-day), LastError: "550 no such user", LastFor: "beta", Waiting: 1, Oldest: now.Add(-2 * time.Hour)}
 			},
-			"red | mail |  | 2 notifications given up, the last: 550 no such user | $ sealdrop notify retry --dead\n" +
+			"red | mail |  | 2 notifications given up, the last for beta: 550 no such user | $ sealdrop notify retry --dead\n" +
 				"yellow | mail |  | 1 notification waits to be sent, the oldest for 2 hours | $ sealdrop notify list --state pending",
 		},
 		"the disk fills up": {
 			func(s *status.Snapshot) { s.Disk.Free, s.Disk.In = 10<<30, 14*(2<<30) },
-			"red | disk |  | 10.0 GiB free on the disk are full in 4 days at the rate of the last two weeks | $ df -h /data",
+			"red | disk |  | at the rate of the last two weeks the disk is full in 4 days; 10.0 GiB free | $ df -h /data",
 		},
 		"as much is purged as comes": {
 			func(s *status.Snapshot) { s.Disk.Free, s.Disk.In, s.Disk.Out = 10<<30, 14*(2<<30), 14*(2<<30) }, "",
@@ -210,7 +225,7 @@ func TestJudge(t *testing.T) {
 		},
 		"a gateway of a day is measured by that day": {
 			func(s *status.Snapshot) { s.Disk.Free, s.Disk.In, s.Disk.Over = 30<<30, 2<<30, time.Hour },
-			"yellow | disk |  | 30.0 GiB free on the disk are full in 14 days at the rate of the last two weeks | $ df -h /data",
+			"yellow | disk |  | at the rate of the last two weeks the disk is full in 14 days; 30.0 GiB free | $ df -h /data",
 		},
 		"audit": {
 			func(s *status.Snapshot) { s.Audit.VerifiedAt = now.Add(-8 * day) },

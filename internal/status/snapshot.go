@@ -75,13 +75,14 @@ type Why struct {
 	Usable bool
 }
 
-// Uncollected is what a client has not fetched.
+// Uncollected is what a client has not fetched. What was handed over by email counts
+// only once its purge is near: nothing proves that a mail arrived.
 type Uncollected struct {
 	Client string
-	Count  int64
+	Count  int64     // not handed over by email either
 	Oldest time.Time // when the oldest was published
 	// Purging have more than half of their time behind them and are purged within
-	// [PurgeAhead], the first of them at PurgedAt.
+	// [PurgeAhead], the first of them at PurgedAt; also those handed over by email.
 	Purging  int64
 	PurgedAt time.Time
 	// Delays are what the client took to fetch its last reports.
@@ -92,6 +93,7 @@ type Uncollected struct {
 type Refusal struct {
 	At                                time.Time
 	Client, Reason, Address, Protocol string
+	Owner                             string // the client whose key it was, if another's
 	Times                             int64
 }
 
@@ -133,6 +135,7 @@ type Mail struct {
 	Failed      int64 // given up
 	FailedSince time.Time
 	LastError   string
+	LastFor     string // the client that the last of them was for, or "the operators"
 	Waiting     int64
 	Oldest      time.Time // of those that wait
 }

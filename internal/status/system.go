@@ -16,9 +16,9 @@ func (j *judge) queue() {
 	for _, q := range j.s.Queue {
 		file := q.Client + "/" + q.File
 		if q.Rejected {
-			client := q.Client
-			if client == "_" {
-				client = ""
+			client, fix := q.Client, "sealdrop spool retry "+shellArg(file)
+			if client == "_" { // put back to where it lay, it would be rejected again
+				client, fix = "", "mv "+shellArg(q.Folder+"/rejected/"+file)+" "+shellArg(q.Folder)+"/CLIENT/"
 			}
 			reason := q.Reason
 			if reason == "" {
@@ -29,7 +29,7 @@ func (j *judge) queue() {
 			}
 			j.add(j.from(Item{
 				Level: Red, Kind: KindRejected, Client: client, What: fmt.Sprintf("%s was not taken in: %s", q.File, reason),
-				Fix: "sealdrop spool retry " + shellArg(file), Advice: q.Hint,
+				Fix: fix, Advice: q.Hint,
 			}, q.Since))
 			continue
 		}
@@ -68,7 +68,7 @@ func (j *judge) mail() {
 	if m.Failed > 0 {
 		why := ""
 		if m.LastError != "" {
-			why = ", the last: " + m.LastError
+			why = ", the last for " + m.LastFor + ": " + m.LastError
 		}
 		j.add(j.from(Item{
 			Level: Red, Kind: KindMail, Client: j.s.Client, Count: m.Failed, What: plural(m.Failed, "notification") + " given up" + why,
@@ -138,7 +138,7 @@ func (j *judge) disk(out *System) {
 	}
 	days := int64(math.Min(float64(d.Free-d.Reserve)/perDay, 36500))
 	out.DiskDays = &days
-	i.What = fmt.Sprintf("%s free on the disk are full in %s at the rate of the last two weeks", bytesText(d.Free), plural(days, "day"))
+	i.What = fmt.Sprintf("at the rate of the last two weeks the disk is full in %s; %s free", plural(days, "day"), bytesText(d.Free))
 	switch {
 	case days < diskRed:
 		i.Level = Red

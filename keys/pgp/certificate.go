@@ -143,8 +143,10 @@ func (c *certificate) encryptionKeys() []*packet.PublicKey {
 	return keys
 }
 
-// encrypts tells whether a subkey is made for encryption. Without verification it
-// goes by the algorithm alone.
+// encrypts tells whether a subkey is made for encryption, at whatever time: several
+// signatures may bind it, they begin and expire, and one that is passed over today must
+// not get to be sealed to by waiting. Without verification it goes by the algorithm
+// alone.
 func encrypts(subkey *openpgp.Subkey, verify bool) bool {
 	if !subkey.PublicKey.PubKeyAlgo.CanEncrypt() {
 		return false
@@ -153,7 +155,12 @@ func encrypts(subkey *openpgp.Subkey, verify bool) bool {
 		return true
 	}
 	sig, err := subkey.LatestValidBindingSignature(time.Time{}, libraryConfig(time.Time{}))
-	return err == nil && mayEncrypt(sig)
+	if err != nil || mayEncrypt(sig) {
+		return err == nil
+	}
+	return slices.ContainsFunc(subkey.Bindings, func(b *packet.VerifiableSignature) bool {
+		return mayEncrypt(b.Packet) && subkey.Primary.PrimaryKey.VerifyKeySignature(subkey.PublicKey, b.Packet) == nil
+	})
 }
 
 // mayEncrypt goes by the key flags. A key without any may do everything, as gpg

@@ -34,7 +34,8 @@ type Publication struct {
 	// Held keeps the report from the client: it is sealed to the hold key.
 	Held bool
 	// Replace hides a file that has the name, instead of taking the next free
-	// version of the name.
+	// version of the name. What was published before, and was replaced itself since, is
+	// published again.
 	Replace bool
 	// Again publishes although the same source was published before.
 	Again bool
@@ -53,7 +54,14 @@ type Publication struct {
 // [reports.Expired] with hardly more than its id.
 func (c *Catalog) Publish(ctx context.Context, p Publication) (r reports.Report, known bool, err error) {
 	err = c.write(ctx, func(tx *database.Tx) error {
-		if p.Again {
+		again := p.Again
+		if p.Replace && !again {
+			var err error
+			if again, err = c.superseded(tx, p); err != nil {
+				return err
+			}
+		}
+		if again {
 			if err := tx.DeleteSource(tx.Context(), query.DeleteSourceParams{ClientID: p.Client.String(), Source: p.Source}); err != nil {
 				return err
 			}
@@ -115,6 +123,23 @@ func bySource(ctx context.Context, q *query.Queries, client reports.ClientID, so
 		return reports.Report{}, err
 	}
 	return resolve(ctx, q, row)
+}
+
+// superseded tells that p was published before, and that another report has its name
+// now. To replace that one is to go back to p, and not to do nothing.
+func (c *Catalog) superseded(tx *database.Tx, p Publication) (bool, error) {
+	before, err := c.earlier(tx, p)
+	if errors.Is(err, database.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil || before.State != reports.Removed && before.State != reports.Expired {
+		return false, err
+	}
+	now, err := child(tx.Context(), tx.Queries, p.Client, root, p.Name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return reports.Kind(now.Kind) == reports.KindReport, err
 }
 
 func (c *Catalog) earlier(tx *database.Tx, p Publication) (reports.Report, error) {

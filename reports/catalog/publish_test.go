@@ -169,6 +169,39 @@ func TestReplace(t *testing.T) {
 	})
 }
 
+// TestReplaceGoesBack: who replaces B by A wants A, though A was there before B. Only
+// where nothing has A's name, its client has removed A itself, and A is known.
+func TestReplaceGoesBack(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, e databasetest.Engine) {
+		f := newFixtureOn(t, e)
+		replacing := func(source string) (reports.Report, bool) {
+			p := f.publication(t, "a.csv", source)
+			p.Replace = true
+			r, known, err := f.Publish(t.Context(), p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r, known
+		}
+		first, _ := replacing("A")
+		replacing("B")
+		back, known := replacing("A")
+		if known || back.ID == first.ID || back.Name != first.Name || !slices.Equal(f.names(t, ""), []string{"a.csv"}) {
+			t.Errorf("going back: %+v, known %v; the client sees %q", back, known, f.names(t, ""))
+		}
+		if again, known := replacing("A"); !known || again.ID != back.ID {
+			t.Errorf("the same again: %+v, known %v", again, known)
+		}
+		if err := f.Remove(t.Context(), "client:acme", f.acme, name(t, "a.csv")); err != nil {
+			t.Fatal(err)
+		}
+		if _, known := replacing("A"); !known || len(f.names(t, "")) != 0 {
+			t.Errorf("what its client removed came back: %q", f.names(t, ""))
+		}
+	})
+}
+
 func TestPublishForNobody(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, e databasetest.Engine) {

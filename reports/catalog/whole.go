@@ -76,6 +76,11 @@ func (c *Catalog) Forget(ctx context.Context, actor, blob, why string) (found bo
 		if err := tx.DeleteEntry(tx.Context(), row.ID); err != nil {
 			return fmt.Errorf("deleting report %s: %w", row.ID, err)
 		}
+		if reports.State(row.State) != reports.Removed { // what was removed counts against no quota
+			if err := c.use(tx, row.ClientID, -fileCount(row), -row.Size); err != nil {
+				return err
+			}
+		}
 		found = true
 		return audit.Append(tx, c.now(), audit.Entry{
 			Event: "report.forgotten", Actor: actor, Client: row.ClientID, Subject: row.ID,

@@ -212,6 +212,9 @@ func (f *fixture) check(t *testing.T, to string, state notify.State, wait time.D
 	if m.State != state || !strings.Contains(m.Error, says) || len(m.Error) > 400 {
 		t.Errorf("it is %s: %q; want %s: %q", m.State, m.Error, state, says)
 	}
+	if strings.HasSuffix(m.Error, ":") || strings.HasSuffix(m.Error, " ") {
+		t.Errorf("%q introduces what does not come", m.Error)
+	}
 	if got := m.Next.Sub(f.clock.now()); wait > 0 && got != wait {
 		t.Errorf("it is tried again in %s; want %s", got, wait)
 	}

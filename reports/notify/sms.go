@@ -21,6 +21,8 @@ import (
 type SMS struct {
 	url     string
 	headers http.Header
+	// secrets are the headers' values, and each word of them.
+	secrets []string
 	body    *template.Template
 	client  *http.Client
 }
@@ -57,6 +59,7 @@ func NewSMS(to, headers, body string, roots *x509.CertPool) (*SMS, error) {
 			return nil, &SMSError{"notify.sms.headers_file", fmt.Sprintf("has no header in line %d", n+1), `write each as in "Authorization: Bearer …"`}
 		}
 		s.headers.Set(textproto.CanonicalMIMEHeaderKey(name), value)
+		s.secrets = append(append(s.secrets, value), strings.Fields(value)...)
 	}
 	var err error
 	if s.body, err = template.New("notify.sms.body").Option("missingkey=error").Parse(body); err != nil {
@@ -119,5 +122,5 @@ func (s *SMS) send(ctx context.Context, id, to, text string, now time.Time) (str
 	}
 	headers := s.headers.Clone()
 	headers.Set("Idempotency-Key", id)
-	return post(ctx, s.client, s.url, headers, body, now)
+	return post(ctx, s.client, s.url, headers, body, now, s.secrets...)
 }

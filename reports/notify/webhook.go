@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
@@ -107,8 +108,8 @@ func (w *Webhook) call(ctx context.Context, o outgoing, now time.Time) (string, 
 }
 
 // post sends one request. Any status of 200 to 299 is a yes, whatever comes after
-// it.
-func post(ctx context.Context, client *http.Client, to string, headers http.Header, body []byte, now time.Time) (string, error) {
+// it. secrets are what in the request is nobody else's business, beside the URL.
+func post(ctx context.Context, client *http.Client, to string, headers http.Header, body []byte, now time.Time, secrets ...string) (string, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(body))
 	if err != nil {
 		return "", &Failure{Err: withoutURL(err), Permanent: true}
@@ -127,20 +128,41 @@ func post(ctx context.Context, client *http.Client, to string, headers http.Head
 		return "", &Failure{Err: withoutURL(err), Target: true}
 	}
 	defer resp.Body.Close()
+	secrets = append(secrets, req.URL.String(), req.URL.RequestURI(), req.URL.Path, req.URL.RawQuery)
+	status := unechoed(resp.Status, secrets)
 	if resp.StatusCode/100 == 2 {
-		return resp.Status, nil
+		return status, nil
 	}
 	said, _ := io.ReadAll(io.LimitReader(resp.Body, maxBody)) // what came before a failure is as good
-	f := &Failure{Err: fmt.Errorf("the receiver answered %s: %s", resp.Status, said)}
+	f := &Failure{Err: fmt.Errorf("the receiver answered %s", status)}
+	if text := strings.TrimFunc(unechoed(string(said), secrets), unseen); text != "" {
+		f.Err = fmt.Errorf("%w: %s", f.Err, text)
+	}
 	switch resp.StatusCode {
 	case http.StatusGone:
 		f.Permanent = true
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		f.Target, f.After = true, retryAfter(resp.Header.Get("Retry-After"), now)
 	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
-		f.Err = fmt.Errorf("the receiver answered %s; redirects are not followed: set its own URL", resp.Status)
+		f.Err = fmt.Errorf("the receiver answered %s; redirects are not followed: set its own URL", status)
 	}
 	return "", f
+}
+
+// unseen says whether nobody would see a character at the beginning or end of a text.
+func unseen(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }
+
+// unechoed takes secrets out of an answer, which is kept and logged: some receivers
+// say what they were sent, "no such page /hooks/TOKEN". What is too short to be a
+// secret stays.
+func unechoed(answer string, secrets []string) string {
+	const least = 8 // bytes
+	for _, s := range secrets {
+		if len(s) >= least {
+			answer = strings.ReplaceAll(answer, s, "…")
+		}
+	}
+	return answer
 }
 
 // retryAfter reads the header of that name: seconds, or a date (RFC 9110, section

@@ -131,6 +131,20 @@ func TestRequestSmuggling(t *testing.T) {
 	})
 }
 
+// Chunks that are none are the producer's fault: to call it the gateway's would let
+// whoever has a token fill the log with errors.
+func TestMalformedChunksAreNotTheGatewaysFault(t *testing.T) {
+	t.Parallel()
+	h := start(t)
+	for name, chunks := range map[string]string{
+		"size": "x\r\n", "extension": "1;\nx\r\ny\r\n0\r\n\r\n", "no end of line": "1\r\nxy0\r\n\r\n", "too large": "10000000000000000\r\n",
+	} {
+		if status := h.raw(h.dial(), h.head("a", "Transfer-Encoding: chunked")+chunks); status != 400 || h.count() > 0 {
+			t.Errorf("%s: status %d, published: %v", name, status, h.reports)
+		}
+	}
+}
+
 // Length and chunks together: RFC 9112 (6.3) lets a server take the chunks, if it
 // closes the connection behind them.
 func TestLengthBesideChunksEndsTheConnection(t *testing.T) {

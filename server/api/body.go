@@ -36,6 +36,10 @@ type body struct {
 	answer producer.Answer
 }
 
+// errBroken says that the fault is the body's, or its connection's, and not the
+// gateway's.
+var errBroken = errors.New("the body can't be read")
+
 func (b *body) Read(p []byte) (int, error) {
 	if err := b.extend(); err != nil {
 		return 0, err
@@ -51,7 +55,7 @@ func (b *body) Read(p []byte) (int, error) {
 		return n, b.pace.add(n, b.pace.now().Sub(began))
 	}
 	if !errors.Is(err, io.EOF) {
-		return n, err
+		return n, fmt.Errorf("%w: %w", errBroken, err)
 	}
 	for _, c := range b.checks {
 		if !c.good() {

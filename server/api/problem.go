@@ -147,10 +147,10 @@ func explain(err error) *Problem {
 		return problem(unknownOutcome, "")
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return problem(stalled, "")
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return problem(incomplete, "")
 	case errors.Is(err, context.Canceled):
 		return problem(stopping, "")
+	case errors.Is(err, errBroken):
+		return problem(incomplete, "")
 	}
 	return problem(internal, "")
 }

@@ -214,24 +214,51 @@ func (w *endWatcher) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// coalescer gathers the TLS records of one write into one system call.
+// coalescer gathers the TLS records of one write into one system call. A connection
+// may be closed, which writes a record, while another goroutine sends.
 type coalescer struct {
 	net.Conn
+
+	mu   sync.Mutex // never held while something is sent
 	hold bool
 	buf  []byte
 }
 
 func (c *coalescer) Write(p []byte) (int, error) {
+	c.mu.Lock()
 	if !c.hold {
+		c.mu.Unlock()
 		return c.Conn.Write(p)
 	}
+	defer c.mu.Unlock()
 	c.buf = append(c.buf, p...)
 	return len(p), nil
 }
 
+// begin has records gathered, for flush to send, until end.
+func (c *coalescer) begin() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.hold, c.buf = true, make([]byte, 0, sendChunk+sendChunk/64)
+}
+
+func (c *coalescer) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.hold = false
+}
+
 func (c *coalescer) flush() error {
-	_, err := c.Conn.Write(c.buf)
-	c.buf = c.buf[:0]
+	c.mu.Lock()
+	out := c.buf
+	c.buf = nil
+	c.mu.Unlock()
+	_, err := c.Conn.Write(out)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.buf == nil {
+		c.buf = out[:0]
+	}
 	return err
 }
 
@@ -245,9 +272,8 @@ func (d *dataConn) ReadFrom(r io.Reader) (total int64, err error) {
 		return d.tcp.ReadFrom(r)
 	}
 	buffer := make([]byte, sendChunk)
-	d.out.buf = make([]byte, 0, sendChunk+sendChunk/64)
-	d.out.hold = true
-	defer func() { d.out.hold = false }()
+	d.out.begin()
+	defer d.out.end()
 	for {
 		n, err := io.ReadFull(r, buffer)
 		if n > 0 {

@@ -5,7 +5,11 @@ package databasetest
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"io/fs"
+	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/sealdrop/sealdrop/internal/database"
@@ -46,7 +50,7 @@ type Home struct {
 func (e Engine) New(tb testing.TB, dir string) Home {
 	tb.Helper()
 	if e == SQLite {
-		return Home{Engine: e, Place: database.InFolder(dir)}
+		return inFolder(tb, dir)
 	}
 	return atServer(tb, postgrestest.New(tb, postgrestest.Template{Name: "catalog", Fill: migrated}))
 }
@@ -69,6 +73,47 @@ func atServer(tb testing.TB, server postgrestest.Database) Home {
 	}
 	return Home{Engine: Postgres, Place: place, Server: server}
 }
+
+// inFolder copies an empty catalog into a folder that has none: migrating one costs
+// more than most tests do with it.
+func inFolder(tb testing.TB, dir string) Home {
+	tb.Helper()
+	h := Home{Engine: SQLite, Place: database.InFolder(dir)}
+	data, err := emptyFile()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	f, err := os.OpenFile(h.Place.File(), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) {
+		return h // it has one, or will be made
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	_, err = f.Write(data)
+	if err := errors.Join(err, f.Close()); err != nil {
+		tb.Fatal(err)
+	}
+	return h
+}
+
+// emptyFile returns the file of an empty catalog, which is made once in a process.
+var emptyFile = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "catalog")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	place := database.InFolder(dir)
+	db, err := place.Open(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	if err := db.Close(); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(place.File())
+})
 
 // migrated makes a catalog that others can be copied from.
 func migrated(url string) error {

@@ -57,9 +57,9 @@ CREATE TABLE keys (
 CREATE UNIQUE INDEX keys_fingerprint ON keys (kind, fingerprint);
 -- These hold all that says when a key ends, so that nobody who looks for ends has to read past the keys' texts.
 CREATE INDEX keys_client ON keys (client_id, kind, revoked_at, approved_at, expires_at, added_at, max_age, retires_at);
-CREATE INDEX keys_expiring ON keys (expires_at, added_at, max_age, retires_at, client_id, kind, fingerprint, id) WHERE expires_at > 0 AND revoked_at = 0;
-CREATE INDEX keys_aging ON keys (added_at, max_age, expires_at, retires_at, client_id, kind, fingerprint, id) WHERE max_age > 0 AND revoked_at = 0;
-CREATE INDEX keys_retiring ON keys (retires_at, added_at, expires_at, max_age, client_id, kind, fingerprint, id) WHERE retires_at > 0 AND revoked_at = 0;
+CREATE INDEX keys_expiring ON keys (expires_at, added_at, max_age, retires_at, approved_at, client_id, kind, fingerprint, id) WHERE expires_at > 0 AND revoked_at = 0;
+CREATE INDEX keys_aging ON keys (added_at, max_age, expires_at, retires_at, approved_at, client_id, kind, fingerprint, id) WHERE max_age > 0 AND revoked_at = 0;
+CREATE INDEX keys_retiring ON keys (retires_at, added_at, expires_at, max_age, approved_at, client_id, kind, fingerprint, id) WHERE retires_at > 0 AND revoked_at = 0;
 CREATE INDEX keys_pending ON keys (client_id) WHERE approved_at = 0;
 
 -- What waits for an approval to be done to a registered key: a certificate's new text, or taking it back into use.
@@ -116,7 +116,7 @@ CREATE INDEX entries_held ON entries (client_id, received_at, id) WHERE state = 
 -- What the operators' overview counts and sums up, without looking at the rows.
 CREATE INDEX entries_published ON entries (published_at, kind, size) WHERE published_at > 0;
 CREATE INDEX entries_collected ON entries (collected_at) WHERE collected_at > 0 AND kind = 'report';
-CREATE INDEX entries_uncollected ON entries (client_id, published_at, expires_at, legal_hold) WHERE state = 'published' AND kind = 'report';
+CREATE INDEX entries_uncollected ON entries (client_id, published_at, expires_at, legal_hold, id) WHERE state = 'published' AND kind = 'report';
 CREATE INDEX entries_habit ON entries (client_id, collected_at, published_at) WHERE collected_at > 0 AND kind = 'report';
 -- For counting, which goes over the index alone. As it is partial, SQLite does not take it for what the ones above are for.
 CREATE INDEX entries_state ON entries (state, kind) WHERE kind <> 'folder';

@@ -2647,13 +2647,13 @@ func (q *Queries) ListDueTargets(ctx context.Context, arg ListDueTargetsParams) 
 
 const listEndingKeys = `-- name: ListEndingKeys :many
 SELECT ending.id, ending.client_id, ending.kind, ending.fingerprint, ending.added_at, ending.expires_at, ending.max_age, ending.retires_at FROM (
-    SELECT a.id, a.client_id, a.kind, a.fingerprint, a.added_at, a.expires_at, a.max_age, a.retires_at FROM keys AS a
+    SELECT a.id, a.client_id, a.kind, a.fingerprint, a.added_at, a.expires_at, a.max_age, a.retires_at, a.approved_at FROM keys AS a
     WHERE a.expires_at > 0 AND a.revoked_at = 0 AND a.expires_at <= $1
-    UNION SELECT b.id, b.client_id, b.kind, b.fingerprint, b.added_at, b.expires_at, b.max_age, b.retires_at FROM keys AS b
+    UNION SELECT b.id, b.client_id, b.kind, b.fingerprint, b.added_at, b.expires_at, b.max_age, b.retires_at, b.approved_at FROM keys AS b
     WHERE b.max_age > 0 AND b.revoked_at = 0 AND b.added_at + b.max_age <= $1
-    UNION SELECT c.id, c.client_id, c.kind, c.fingerprint, c.added_at, c.expires_at, c.max_age, c.retires_at FROM keys AS c
+    UNION SELECT c.id, c.client_id, c.kind, c.fingerprint, c.added_at, c.expires_at, c.max_age, c.retires_at, c.approved_at FROM keys AS c
     WHERE c.retires_at > 0 AND c.revoked_at = 0 AND c.retires_at <= $1 AND c.retires_at > $2) AS ending
-WHERE (ending.retires_at = 0 OR ending.retires_at > $2)
+WHERE (ending.retires_at = 0 OR ending.retires_at > $2) AND ending.approved_at > 0
   AND NOT EXISTS (SELECT 1 FROM keys AS other WHERE other.client_id = ending.client_id AND other.kind = ending.kind AND other.revoked_at = 0
     AND other.approved_at > 0 AND (other.expires_at = 0 OR other.expires_at > $1) AND (other.max_age = 0 OR other.added_at + other.max_age > $1)
     AND (other.retires_at = 0 OR other.retires_at > $1))
@@ -2677,7 +2677,8 @@ type ListEndingKeysRow struct {
 	RetiresAt   int64
 }
 
-// Keys that end by a time, of clients that have no other key of the kind for longer. What was retired before is left out.
+// Keys that end by a time, of clients that have no other key of the kind beyond it: what keys.Ending finds, by index. What was
+// retired before, or waits for approval, is left out.
 func (q *Queries) ListEndingKeys(ctx context.Context, arg ListEndingKeysParams) ([]ListEndingKeysRow, error) {
 	rows, err := q.db.QueryContext(ctx, listEndingKeys, arg.By, arg.Now, arg.N)
 	if err != nil {
@@ -4777,7 +4778,9 @@ func (q *Queries) SummarizeHeld(ctx context.Context) ([]SummarizeHeldRow, error)
 }
 
 const summarizeUncollected = `-- name: SummarizeUncollected :many
-SELECT client_id, COUNT(*) AS reports, CAST(MIN(published_at) AS BIGINT) AS oldest,
+SELECT client_id, CAST(MIN(published_at) AS BIGINT) AS oldest,
+    CAST(SUM(CASE WHEN EXISTS (SELECT 1 FROM receipts WHERE receipts.entry_id = entries.id AND receipts.protocol = 'email') THEN 0 ELSE 1 END) AS BIGINT) AS waiting,
+    CAST(COALESCE(MIN(CASE WHEN EXISTS (SELECT 1 FROM receipts WHERE receipts.entry_id = entries.id AND receipts.protocol = 'email') THEN NULL ELSE published_at END), 0) AS BIGINT) AS waiting_since,
     CAST(SUM(CASE WHEN legal_hold = 0 AND expires_at > 0 AND expires_at <= $1 AND 2 * (expires_at - $2) < expires_at - published_at THEN 1 ELSE 0 END) AS BIGINT) AS purging,
     CAST(COALESCE(MIN(CASE WHEN legal_hold = 0 AND expires_at > 0 AND expires_at <= $1 AND 2 * (expires_at - $2) < expires_at - published_at THEN expires_at END), 0) AS BIGINT) AS purged_at
 FROM entries WHERE state = 'published' AND kind = 'report' GROUP BY client_id
@@ -4789,15 +4792,16 @@ type SummarizeUncollectedParams struct {
 }
 
 type SummarizeUncollectedRow struct {
-	ClientID string
-	Reports  int64
-	Oldest   int64
-	Purging  int64
-	PurgedAt int64
+	ClientID     string
+	Oldest       int64
+	Waiting      int64
+	WaitingSince int64
+	Purging      int64
+	PurgedAt     int64
 }
 
-// By client: how many, since when, and of those that are purged by a time and have more than half of their time behind
-// them, how many and when the first goes.
+// By client: since when, how many of them were not handed over by email either and since when those, and of those that are
+// purged by a time and have more than half of their time behind them, how many and when the first goes.
 func (q *Queries) SummarizeUncollected(ctx context.Context, arg SummarizeUncollectedParams) ([]SummarizeUncollectedRow, error) {
 	rows, err := q.db.QueryContext(ctx, summarizeUncollected, arg.By, arg.Now)
 	if err != nil {
@@ -4809,8 +4813,9 @@ func (q *Queries) SummarizeUncollected(ctx context.Context, arg SummarizeUncolle
 		var i SummarizeUncollectedRow
 		if err := rows.Scan(
 			&i.ClientID,
-			&i.Reports,
 			&i.Oldest,
+			&i.Waiting,
+			&i.WaitingSince,
 			&i.Purging,
 			&i.PurgedAt,
 		); err != nil {

@@ -79,7 +79,7 @@ func readHeader(row []string) ([]string, error) {
 	for _, name := range row {
 		name = strings.ToLower(strings.TrimSpace(name))
 		if !new(record).set(name, "") {
-			return nil, &headerError{fmt.Sprintf("there is no column %q", name)}
+			return nil, &headerError{fmt.Sprintf("there is no column %.40q", name)}
 		}
 		if there[name] {
 			return nil, &headerError{fmt.Sprintf("the column %q is there twice", name)}

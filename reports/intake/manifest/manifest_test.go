@@ -142,6 +142,7 @@ func TestReadRefuses(t *testing.T) {
 		"blank":                             {" \n\n", "the manifest lists no report"},
 		"header only":                       {"client,file\n", "the manifest lists no report"},
 		"no header":                         {"acme,a.csv\n", `there is no column "acme"`},
+		"a megabyte for a header":           {strings.Repeat("a", 1<<20), `there is no column "` + strings.Repeat("a", 40) + `"`},
 		"column-that-is-there-twice":        {"client,file,client\nacme,a.csv,globex\n", "twice"},
 		"column missing":                    {"client,name\n", `"file" is missing`},
 		"quote that is not closed":          {"client,file\nacme,\"a.csv\n", "line 2"},

@@ -15,8 +15,8 @@
 //   - nobody has it open for writing, as far as the file system can tell, and
 //     nothing of it has changed for the time called Settle.
 //
-// Passed over are names that begin with a dot or end in .part, .tmp, .filepart or
-// .done. The kernel's inotify says when to look, and a scan at every Rescan finds
+// Passed over are names that begin with a dot or end in .part, .partial, .filepart,
+// .tmp or .done. The kernel's inotify says when to look, and a scan at every Rescan finds
 // what it has missed: a file on a network file system, or one that was there
 // before. Inotify is used without a library, because it must be known whether a
 // name came by a rename or was created to be written.

@@ -51,7 +51,7 @@ func (l *look) reject(ctx context.Context, dir *folder, e entry, why rejection) 
 		return err
 	}
 	defer to.Close()
-	as, err := moveWithReason(dir, e.name, to, reason{rejection: why, when: now, name: e.name, owner: e.owner})
+	as, err := moveWithReason(dir, e.name, to, reason{rejection: why, when: now, name: e.name, owner: e.owner, stray: l.client == nobody})
 	if gone(err) {
 		return nil // somebody else was quicker
 	}
@@ -94,6 +94,7 @@ type reason struct {
 	when  time.Time
 	name  string // the file's, when it was handed in
 	owner uint32
+	stray bool // it lay where nothing is taken from, so that to put it back is no use
 }
 
 // text is for people, and [parseReason] reads it.
@@ -101,7 +102,11 @@ func (r reason) text() []byte {
 	line := func(key, value string) string {
 		return key + ": " + strings.Join(strings.Fields(value), " ") + "\n"
 	}
-	return []byte(line("why", r.why) + line("do", r.hint+"; then `sealdrop spool retry`") +
+	do := r.hint
+	if !r.stray {
+		do += "; then `sealdrop spool retry`"
+	}
+	return []byte(line("why", r.why) + line("do", do) +
 		"when: " + r.when.UTC().Format(time.RFC3339) + "\n" +
 		"name: " + strconv.QuoteToGraphic(r.name) + "\n" +
 		fmt.Sprintf("owner: uid %d\n", r.owner))

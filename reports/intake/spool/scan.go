@@ -24,12 +24,13 @@ const (
 // passedOver reports whether a name is one of those under which files are still
 // being written, or a marker.
 func passedOver(name string) bool {
-	for _, suffix := range []string{".part", ".tmp", ".filepart", markerSuffix} {
-		if strings.HasSuffix(name, suffix) {
+	lower := strings.ToLower(name) // of Windows programs, over a share
+	for _, suffix := range []string{".part", ".partial", ".filepart", ".tmp"} {
+		if strings.HasSuffix(lower, suffix) {
 			return true
 		}
 	}
-	return strings.HasPrefix(name, ".")
+	return strings.HasPrefix(name, ".") || strings.HasSuffix(name, markerSuffix)
 }
 
 // older is the order of arrival.

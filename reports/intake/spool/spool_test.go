@@ -55,7 +55,7 @@ func TestNamesThatArePassedOver(t *testing.T) {
 	f.write("acme/marked.csv", "")
 	f.write("acme/marked.csv.done", "")
 	f.awaitGone("acme/marked.csv") // it watches by now
-	names := []string{"a.csv.part", "b.tmp", "c.filepart", ".d.csv", "e.done"}
+	names := []string{"a.csv.part", "b.tmp", "c.filepart", ".d.csv", "e.done", "f.partial", "G.CSV.PART"}
 	for _, name := range names {
 		f.write("acme/"+name, name)
 	}
@@ -63,10 +63,12 @@ func TestNamesThatArePassedOver(t *testing.T) {
 	outside := filepath.Join(filepath.Dir(f.folder), "z.csv")
 	if err := errors.Join(
 		os.Rename(f.path("acme/a.csv.part"), f.path("acme/a.csv")), os.WriteFile(outside, []byte("z"), 0o600),
+		os.Rename(f.path("acme/f.partial"), f.path("acme/f.csv.partial")), os.Rename(f.path("acme/G.CSV.PART"), f.path("acme/g.csv.Part")),
 		os.Rename(outside, f.path("acme/z.csv")),
 	); err != nil {
 		t.Fatal(err)
 	}
+	names[5], names[6] = "f.csv.partial", "g.csv.Part"
 	f.awaitGone("acme/a.csv", "acme/z.csv")
 	if got := f.names(); len(got) != 3 {
 		t.Errorf("%v were taken", got)

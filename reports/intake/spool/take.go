@@ -71,7 +71,7 @@ func (s *Spool) clear(ctx context.Context, root *folder) result {
 	}
 	l := look{Spool: s, root: root, client: nobody}
 	return l.all(ctx, root, found, func(ctx context.Context, dir *folder, e entry) error {
-		why := rejection{"it lies beside the clients' folders, and not in one", "move it to " + s.Folder + "/CLIENT"}
+		why := rejection{"it lies beside the clients' folders, and not in one", "move it from rejected/" + nobodyFolder + " to " + s.Folder + "/CLIENT"}
 		if e.kind() == unix.S_IFLNK {
 			why = rejection{"a client's folder must not be a symbolic link", "make it a folder, or have it bind-mounted"}
 		}

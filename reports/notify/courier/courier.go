@@ -126,11 +126,19 @@ func (c *Courier) report(ctx context.Context, p Parcel) (reports.Report, error) 
 	case report.Kind != reports.KindReport || !report.State.Visible():
 		return report, &GoneError{p.Report, "it is " + string(report.State)}
 	}
+	client, err := c.Register.Client(ctx, report.Client)
+	switch {
+	case err != nil:
+		return report, fmt.Errorf("sending report %s: %w", p.Report, err)
+	case client.Disabled:
+		return report, &GoneError{p.Report, "its client is disabled"}
+	}
 	return report, nil
 }
 
 // openers returns the client's certificates that are usable now, if one of them opens
-// the report; otherwise none.
+// the report; otherwise none. There are none either if a key that was revoked opens it
+// as well: whoever has that could read it on its way.
 func (c *Courier) openers(ctx context.Context, report reports.Report) ([]pgp.Certificate, error) {
 	certificates, err := c.Register.Recipients(ctx, report.Client)
 	if errors.Is(err, keys.ErrNoRecipient) {
@@ -140,6 +148,13 @@ func (c *Courier) openers(ctx context.Context, report reports.Report) ([]pgp.Cer
 		return nil, fmt.Errorf("sending report %s: %w", report.ID, err)
 	}
 	if !slices.ContainsFunc(certificates, func(k pgp.Certificate) bool { return slices.Contains(report.SealedTo, k.Fingerprint()) }) {
+		return nil, nil
+	}
+	all, err := c.Register.Keys(ctx, report.Client)
+	if err != nil {
+		return nil, fmt.Errorf("sending report %s: %w", report.ID, err)
+	}
+	if slices.ContainsFunc(all, func(k keys.Key) bool { return !k.Revoked.IsZero() && slices.Contains(report.SealedTo, k.Fingerprint) }) {
 		return nil, nil
 	}
 	return certificates, nil

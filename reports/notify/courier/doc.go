@@ -25,7 +25,8 @@
 //   - What arrives is what the catalog vouches for: the digest is checked while the
 //     file is read, and a mail with other bytes is cut off before the server takes it.
 //   - What is larger than MaxSize, or than the server takes, is told of instead, and so
-//     is what no certificate can open any more.
+//     is what no certificate can open any more, or a key that was revoked can.
+//   - A client that is disabled is sent nothing.
 //   - The subject holds no report's name. An attachment has it: who has reports sent by
 //     email has chosen that.
 //

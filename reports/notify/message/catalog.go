@@ -79,8 +79,12 @@ func (c *Catalog) nearest(name string) (nearest string, found bool) {
 	if err != nil {
 		return "", false
 	}
-	_, i, confidence := c.matcher.Match(tag)
-	return c.languages[i], confidence >= language.High
+	// The matcher also pairs languages that few read as their first, as Esperanto, with
+	// the one that most of them read; that is not near.
+	match, i, confidence := c.matcher.Match(tag)
+	wanted, _ := tag.Base()
+	got, _ := match.Base()
+	return c.languages[i], confidence >= language.High && wanted == got
 }
 
 // choose returns the languages that there are texts in for those asked for, each once;

@@ -81,6 +81,7 @@ func samples() []sample {
 		{"key.expiring-pgp", key(message.PGPKey)},
 		{"key.expiring-password", key(message.Password)},
 		{"test", base(message.Test)},
+		{"test-operator", with(base(message.Test), func(m *message.Message) { m.Client, m.ClientName = "", "" })},
 	}
 	for _, change := range message.Changes() {
 		list = append(list, sample{"access.changed-" + string(change), with(base(message.AccessChanged), func(m *message.Message) {
@@ -202,7 +203,7 @@ func TestPlurals(t *testing.T) {
 func TestSpeaks(t *testing.T) {
 	t.Parallel()
 	c := catalog(t)
-	for language, want := range map[string]bool{"de": true, "de-AT": true, "pt": true, "pt-BR": true, "en-GB": true, "fr": false, "": false, "x!": false} {
+	for language, want := range map[string]bool{"de": true, "de-AT": true, "pt": true, "pt-BR": true, "en-GB": true, "fr": false, "eo": false, "tlh": false, "": false, "x!": false} {
 		if got := c.Speaks(language); got != want {
 			t.Errorf("%q: %v", language, got)
 		}

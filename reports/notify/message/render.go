@@ -169,7 +169,11 @@ func (v *voice) body(m Message) string {
 		parts = append(parts, v.say("greeting.operator", w), v.say("digest.operator.what", w), strings.Join(lines, "\n"))
 		return strings.Join(append(parts, v.say("automatic", w)), "\n\n") + "\n"
 	default:
-		parts = append(parts, v.say("greeting", w))
+		greeting := "greeting"
+		if m.ClientName == "" {
+			greeting = "greeting.operator" // a test message to operators
+		}
+		parts = append(parts, v.say(greeting, w))
 		parts = append(parts, v.paragraphs(m)...)
 	}
 	return strings.Join(append(parts, v.say("ask", w)+"\n"+v.say("automatic", w)), "\n\n") + "\n"
