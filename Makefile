@@ -17,14 +17,21 @@ LDFLAGS := -X main.version=$(VERSION)
 TESTFLAGS ?= -count=1
 FUZZTIME ?= 30s
 BENCH ?= .
+# Of make bench: where the result goes. Empty: nowhere but to the terminal.
+BENCHDOC ?= docs/performance.md
+BENCHCOUNT ?= 1
 
-.PHONY: help build demo setup test race lint bench bench-ftp clients fuzz torture generate sqlc-diff clean
+.PHONY: package package-trial package-twice fips vulncheck kubernetes help build demo setup test race lint bench bench-go bench-ftp clients fuzz torture generate sqlc-diff clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: $(PATCHED) ## build bin/sealdrop
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/sealdrop ./cmd/sealdrop
+
+fips: $(PATCHED) ## build bin/sealdrop-fips with Go's validated FIPS 140-3 module, and test what it serves (docs/fips.md)
+	CGO_ENABLED=0 GOFIPS140=v1.0.0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/sealdrop-fips ./cmd/sealdrop
+	SEALDROP_TEST_FIPS_BINARY=$(CURDIR)/bin/sealdrop-fips go test -count=1 -run FIPS ./internal/e2e ./server/sftpd
 
 demo: build ## show the whole way of a statement, with real clients (DEMOFLAGS=--keep to try it by hand)
 	@deploy/setup --demo
@@ -45,8 +52,21 @@ lint: $(PATCHED) $(TOOLS)/staticcheck $(TOOLS)/gofumpt $(TOOLS)/deadcode ## vet,
 	@files=$$($(TOOLS)/gofumpt -l $$(git ls-files '*.go')); if [ -n "$$files" ]; then echo "gofumpt would change:"; echo "$$files"; exit 1; fi
 	@dead=$$($(TOOLS)/deadcode -test ./...); if [ -n "$$dead" ]; then echo "$$dead"; exit 1; fi
 
-bench: $(PATCHED) ## run the benchmarks (BENCH=regexp to choose)
-	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+vulncheck: $(PATCHED) $(TOOLS)/govulncheck ## look whether known vulnerabilities are called (needs vuln.go.dev, or GOVULNDB=file:///…)
+	@curl --silent --fail --max-time 20 --output /dev/null $${GOVULNDB:-https://vuln.go.dev}/index/db.json || { \
+		echo "error: nothing was checked: the database $${GOVULNDB:-https://vuln.go.dev} can't be reached" >&2; \
+		echo "hint: set GOVULNDB to a copy of it, as in GOVULNDB=file:///srv/vulndb" >&2; exit 1; }
+	$(TOOLS)/govulncheck $(if $(GOVULNDB),-db $(GOVULNDB)) ./...
+
+kubernetes: $(TOOLS)/kubernetes ## check the Kubernetes manifests, without a cluster
+	kubectl kustomize deploy/kubernetes | $(TOOLS)/kubernetes
+
+bench: build ## measure each case beside its peers and write docs/performance.md (needs root; BENCHFLAGS='-scale 0.1 -case logins' to try)
+	@deploy/setup --bench
+	go run ./internal/bench $(if $(BENCHFLAGS),$(BENCHFLAGS),$(if $(BENCHDOC),-document $(BENCHDOC)))
+
+bench-go: $(PATCHED) ## run Go's micro-benchmarks (BENCH=regexp to choose), for benchstat to compare
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -count=$(BENCHCOUNT) ./...
 
 bench-ftp: build ## measure FTP beside vsftpd, proftpd and pure-ftpd (needs root; BENCHFLAGS=-size 256 for less)
 	@deploy/setup --peers
@@ -66,15 +86,25 @@ torture: $(PATCHED) ## crash, cut the power, misdeliver, for hours (TORTURE_KILL
 	TORTURE_KILLS=$${TORTURE_KILLS:-2000} TORTURE_OPERATIONS=$${TORTURE_OPERATIONS:-100000} TORTURE_FETCHES=$${TORTURE_FETCHES:-5000} \
 		TORTURE_DECADES=$${TORTURE_DECADES:-5} TORTURE_HOSTILE=$${TORTURE_HOSTILE:-1} go test -count=1 -timeout 6h -v ./internal/torture
 
-generate: .build/bin/sqlc ## generate the queries' code and the configuration's reference
+generate: .build/bin/sqlc ## generate the queries' code and the references of the configuration and the commands
 	cd internal/database && $(CURDIR)/.build/bin/sqlc generate
 	go run ./cmd/sealdrop config reference > docs/config.md
+	go run ./cmd/sealdrop docs reference > docs/cli.md
 
 sqlc-diff: .build/bin/sqlc ## check that the generated queries are up to date
 	cd internal/database && $(CURDIR)/.build/bin/sqlc diff
 
+package: $(PATCHED) $(TOOLS)/nfpm $(TOOLS)/cyclonedx-gomod ## build the Debian package and its SBOM into dist
+	@deploy/package/build dist
+
+package-twice: $(PATCHED) $(TOOLS)/nfpm $(TOOLS)/cyclonedx-gomod ## build the package of this commit in two places and compare the bytes
+	@deploy/package/twice
+
+package-trial: package ## install and run the package under systemd in a container (needs root)
+	@deploy/package/trial "$$(ls -t dist/*.deb | head -1)"
+
 clean: ## remove what was built
-	rm -rf bin .build
+	rm -rf bin dist .build
 
 $(PATCHED): go.mod deploy/patches/apply $(wildcard deploy/patches/*.patch)
 	@mkdir -p .build
@@ -87,6 +117,15 @@ $(TOOLS)/gofumpt: internal/tools/go.mod
 	GOWORK=off go build -C internal/tools -o $(CURDIR)/$@ mvdan.cc/gofumpt
 $(TOOLS)/deadcode: internal/tools/go.mod
 	GOWORK=off go build -C internal/tools -o $(CURDIR)/$@ golang.org/x/tools/cmd/deadcode
+# Built alike everywhere: the SBOM names the hash of the tool that wrote it.
+$(TOOLS)/nfpm: internal/tools/package/go.mod
+	GOWORK=off CGO_ENABLED=0 go build -C internal/tools/package -trimpath -buildvcs=false -o $(CURDIR)/$@ github.com/goreleaser/nfpm/v2/cmd/nfpm
+$(TOOLS)/cyclonedx-gomod: internal/tools/package/go.mod
+	GOWORK=off CGO_ENABLED=0 go build -C internal/tools/package -trimpath -buildvcs=false -o $(CURDIR)/$@ github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
 # sqlc takes minutes to build and is needed to change a query only.
 $(TOOLS)/sqlc: internal/tools/sqlc/go.mod
 	GOWORK=off go build -C internal/tools/sqlc -o $(CURDIR)/$@ github.com/sqlc-dev/sqlc/cmd/sqlc
+$(TOOLS)/govulncheck: internal/tools/vulncheck/go.mod
+	GOWORK=off go build -C internal/tools/vulncheck -o $(CURDIR)/$@ golang.org/x/vuln/cmd/govulncheck
+$(TOOLS)/kubernetes: internal/tools/kubernetes/go.mod internal/tools/kubernetes/main.go
+	GOWORK=off go build -C internal/tools/kubernetes -o $(CURDIR)/$@ .

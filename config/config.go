@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/netip"
 	"os"
+	"path/filepath"
 
 	"github.com/sealdrop/sealdrop/reports"
 	"github.com/sealdrop/sealdrop/reports/expect"
@@ -19,21 +20,26 @@ type Config struct {
 	// File is the path that was loaded, as it was given.
 	File string
 
-	Data      string
-	Catalog   Catalog
-	Log       Log
-	SFTP      SFTP
-	FTP       FTP
-	API       API
-	Sealing   Sealing
-	Keys      Keys
-	Retention Retention
-	Access    Access
-	Quota     Quota
-	Spool     Spool
-	Ops       Ops
-	Status    Status
-	Notify    Notify
+	// Roles is not empty.
+	Roles []Role
+	Data  string
+	// PublicName is what clients connect to, fit to stand in a command; "": not told.
+	PublicName string
+	Catalog    Catalog
+	Log        Log
+	SFTP       SFTP
+	FTP        FTP
+	API        API
+	Sealing    Sealing
+	Keys       Keys
+	Retention  Retention
+	Access     Access
+	Quota      Quota
+	Spool      Spool
+	Ops        Ops
+	Status     Status
+	Notify     Notify
+	Shutdown   Shutdown
 
 	// ClientsFrom are the patterns of clients_from, with absolute folders.
 	ClientsFrom []string
@@ -58,8 +64,9 @@ type SFTP struct {
 	// Listen has at least one address, each "host:port" with an IP address or
 	// nothing for the host, and none of them twice.
 	Listen []string
-	// HostKeys has at least one path.
+	// HostKeys has at least one path; NextHostKeys may have none.
 	HostKeys        []string
+	NextHostKeys    []string
 	Limits          Limits
 	KeepInterrupted Duration
 }
@@ -140,15 +147,19 @@ func defaultPaths() []string { return []string{"config.yaml", "/etc/sealdrop/con
 
 // Find returns the configuration file to use when none is named: config.yaml in
 // the working directory, else /etc/sealdrop/config.yaml. A file that is there
-// but can't be read is returned too, so that [Load] says why. If there is none,
+// but can't be read is returned too, so that [Load] says why; a working directory
+// that can't be looked into, as that of the operator who runs sealdrop as its own user,
+// is passed over. If there is none,
 // the error is an [fs.ErrNotExist] with a method Hint() string.
 func Find() (path string, err error) { return find(defaultPaths()) }
 
 func find(paths []string) (string, error) {
 	for _, path := range paths {
-		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-			return path, nil
+		_, err := os.Stat(path)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) && !filepath.IsAbs(path) {
+			continue
 		}
+		return path, nil
 	}
 	return "", &notFoundError{paths}
 }

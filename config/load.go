@@ -158,6 +158,7 @@ func (l *loader) check(c *Config, used map[string]setting) {
 		{"api.listen", c.API.Listen},
 		{"ops.listen", c.Ops.Listen},
 	})
+	l.checkRoles(c, used)
 	l.checkFTP(c, used)
 	l.checkAPI(c, used)
 	l.checkNotify(c, used)

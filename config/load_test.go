@@ -35,15 +35,17 @@ func hours(n int) Duration { return Duration(time.Duration(n) * time.Hour) }
 // defaults is the configuration that an empty file makes, as the reference says.
 func defaults(dir string) *Config {
 	return &Config{
-		File: filepath.Join(dir, "config.yaml"),
-		Data: filepath.Join(dir, "data"),
-		Log:  Log{Level: slog.LevelInfo, Format: "text"},
+		File:  filepath.Join(dir, "config.yaml"),
+		Data:  filepath.Join(dir, "data"),
+		Roles: []Role{All},
+		Log:   Log{Level: slog.LevelInfo, Format: "text"},
 		SFTP: SFTP{
 			Listen: []string{":32"},
 			HostKeys: []string{
 				filepath.Join(dir, "data/hostkeys/ssh_host_ed25519_key"),
 				filepath.Join(dir, "data/hostkeys/ssh_host_rsa_key"),
 			},
+			NextHostKeys: []string{},
 			Limits: Limits{
 				Connections: 4000, ConnectionsPerAddress: 50, Unauthenticated: 200,
 				LoginTimeout: Duration(30 * time.Second), IdleTimeout: Duration(15 * time.Minute),
@@ -79,6 +81,7 @@ func defaults(dir string) *Config {
 		Ops:         Ops{Listen: []string{}},
 		Status:      Status{Timezone: time.Local, BackupAge: hours(48), AuditAge: hours(7 * 24), UncollectedAfter: hours(72)},
 		Notify:      defaultNotify(),
+		Shutdown:    Shutdown{Drain: Duration(time.Minute)},
 		ClientsFrom: []string{filepath.Join(dir, "clients.d/*.yaml")},
 	}
 }
@@ -186,8 +189,9 @@ func TestEveryKey(t *testing.T) {
 	want.Catalog = Catalog{URL: "postgres://sealdrop@db.example/sealdrop", PasswordFile: filepath.Join(dir, "db.password")}
 	want.Log = Log{Level: slog.LevelDebug, Format: "json"}
 	want.SFTP = SFTP{
-		Listen:   []string{":2032", "[2001:db8::7]:32"},
-		HostKeys: []string{filepath.Join(dir, "keys/host")},
+		Listen:       []string{":2032", "[2001:db8::7]:32"},
+		NextHostKeys: []string{},
+		HostKeys:     []string{filepath.Join(dir, "keys/host")},
 		Limits: Limits{
 			Connections: 1, ConnectionsPerAddress: 2, Unauthenticated: 3,
 			LoginTimeout: Duration(4 * time.Second), IdleTimeout: Duration(5 * time.Minute),

@@ -38,6 +38,7 @@ func sections() []section {
 		{key: "notify.retry", doc: "What happens to a message that can't be handed over.", rare: true},
 		{key: "status", doc: "What `sealdrop status` takes for good and bad.", rare: true},
 		{key: "ops", doc: "The admin listener, for monitoring."},
+		{key: "shutdown", doc: "What happens to transfers when the gateway is stopped.", rare: true},
 		{key: "log", doc: "What the gateway writes to standard error."},
 		{key: "catalog", doc: "Where the catalog is kept, if not in the data folder."},
 	}
@@ -52,8 +53,8 @@ func settings() []field[Config] {
 		value: one(func(c *Config) *string { return &c.Data }, parsePath),
 	}}
 	for _, more := range [][]field[Config]{
-		sftpSettings(), limitSettings(), ftpSettings(), ftpLimitSettings(), accessSettings(), keysSettings(), sealingSettings(), retentionSettings(),
-		quotaSettings(), spoolSettings(), apiSettings(), notifySettings(), statusSettings(), opsSettings(), logSettings(), catalogSettings(),
+		roleSettings(), publicNameSettings(), sftpSettings(), limitSettings(), ftpSettings(), ftpLimitSettings(), accessSettings(), keysSettings(), sealingSettings(), retentionSettings(),
+		quotaSettings(), spoolSettings(), apiSettings(), notifySettings(), statusSettings(), opsSettings(), shutdownSettings(), logSettings(), catalogSettings(),
 	} {
 		table = append(table, more...)
 	}
@@ -79,12 +80,16 @@ func logSettings() []field[Config] {
 func sftpSettings() []field[Config] {
 	return []field[Config]{{
 		key: "sftp.listen", kind: "list of host:port", def: ":32", shown: true,
-		doc:   "Addresses to listen on. Without a host, every address of the machine. Ports below 1024 need the capability CAP_NET_BIND_SERVICE.",
+		doc:   "Addresses to listen on. Without a host, every address of the machine. Ports below 1024 need the capability CAP_NET_BIND_SERVICE. Sockets that systemd hands over take their place: see sealdrop-sftp.socket.",
 		value: many(func(c *Config) *[]string { return &c.SFTP.Listen }, parseListen),
 	}, {
 		key: "sftp.host_keys", kind: "list of paths", rare: true,
-		doc:   "Files of the gateway's private SSH host keys. If empty: ssh_host_ed25519_key and ssh_host_rsa_key in the folder hostkeys of the data folder.",
+		doc:   "Files of the gateway's private SSH host keys. If empty: ssh_host_ed25519_key and ssh_host_rsa_key in the folder hostkeys of the data folder. A reload reads them again.",
 		value: many(func(c *Config) *[]string { return &c.SFTP.HostKeys }, parsePath),
+	}, {
+		key: "sftp.next_host_keys", kind: "list of paths", rare: true,
+		doc:   "Files of private SSH host keys that are to take the place of the others one day. They are announced to OpenSSH's clients, which remember them (UpdateHostKeys), and are not used yet. A reload reads them again.",
+		value: many(func(c *Config) *[]string { return &c.SFTP.NextHostKeys }, parsePath),
 	}, {
 		key: "sftp.keep_interrupted", kind: "duration", def: "24h", rare: true,
 		doc:   "How long an upload that broke off can be resumed; then its part is discarded.",

@@ -60,7 +60,8 @@ type Server struct {
 	accepted  uint64
 	listeners []net.Listener
 	conns     map[*Conn]struct{}
-	running   sync.WaitGroup // accept loops and handlers
+	accepting sync.WaitGroup // accept loops
+	running   sync.WaitGroup // handlers
 }
 
 // New makes a server. It refuses a configuration without Admit, since a server
@@ -96,13 +97,15 @@ func New(cfg Config) (*Server, error) {
 }
 
 // Serve accepts connections on l until Shutdown, which closes l, and then
-// returns [ErrClosed]; it returns another error if l fails for good.
+// returns [ErrClosed]; it returns another error if l fails for good. What it has
+// accepted it serves, even if Shutdown comes meanwhile: what is still in the queue
+// of a socket that another process holds as well is for that process.
 func (s *Server) Serve(l net.Listener) error {
 	if !s.track(l) {
 		_ = l.Close()
 		return ErrClosed
 	}
-	defer s.running.Done()
+	defer s.accepting.Done()
 	for delay := time.Duration(0); ; {
 		nc, err := l.Accept()
 		if err == nil {
@@ -137,7 +140,7 @@ func (s *Server) track(l net.Listener) bool {
 		return false
 	}
 	s.listeners = append(s.listeners, l)
-	s.running.Add(1)
+	s.accepting.Add(1)
 	return true
 }
 
@@ -160,7 +163,9 @@ func (s *Server) admit(nc net.Conn) {
 	} else if displaced != nil && displaced.giveWay() {
 		s.tell(TooManyUnauthenticated, displaced.remote)
 	}
-	if err := c.SetDeadline(time.Time{}); err != nil || !s.remember(c) {
+	s.remember(c)
+	if err := c.SetDeadline(time.Time{}); err != nil {
+		s.running.Done()
 		_ = c.Close()
 		return
 	}
@@ -190,16 +195,12 @@ func (s *Server) handle(c *Conn) {
 	s.cfg.Handler(s.ctx, c)
 }
 
-func (s *Server) remember(c *Conn) bool {
+func (s *Server) remember(c *Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
-		return false
-	}
 	s.accepted++
 	s.conns[c] = struct{}{}
 	s.running.Add(1)
-	return true
 }
 
 func (s *Server) forget(c *Conn) {
@@ -254,6 +255,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		close(s.draining)
 	}
 	for _, l := range listeners {
+		stopAccepting(l)
+	}
+	s.accepting.Wait() // the handlers of what was accepted are counted from here on
+	for _, l := range listeners {
 		_ = l.Close()
 	}
 
@@ -276,6 +281,14 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	<-s.sweeper
 	s.refusals.close()
 	return err
+}
+
+// stopAccepting ends a listener's Accept. Closing it would as well, but would also
+// close what comes in at the same moment.
+func stopAccepting(l net.Listener) {
+	if d, ok := l.(interface{ SetDeadline(time.Time) error }); !ok || d.SetDeadline(time.Unix(1, 0)) != nil {
+		_ = l.Close()
+	}
 }
 
 // Stats is what a server did since it started, and what it holds now.

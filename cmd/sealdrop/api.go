@@ -57,7 +57,7 @@ func (g *gateway) listenAPI() (list []protocol, err error) {
 	if err != nil {
 		return nil, err
 	}
-	addresses, err := listen("api.listen", cfg.Addresses())
+	addresses, err := g.socketsOr("https", "api.listen", cfg.Addresses())
 	if err != nil {
 		closeAll(sockets)
 		return nil, err

@@ -203,10 +203,10 @@ func (a *app) addSections(root *cobra.Command) {
 		commands  []*cobra.Command
 	}{
 		{"set-up", "Set up:", []*cobra.Command{a.initCommand(), a.configCommand(), a.serveCommand(), a.demoCommand()}},
-		{"clients", "Clients and keys:", []*cobra.Command{a.clientCommand(), a.keyCommand(), a.passwordCommand(), a.tokenCommand(), a.banCommand()}},
+		{"clients", "Clients and keys:", []*cobra.Command{a.clientCommand(), a.keyCommand(), a.passwordCommand(), a.tokenCommand(), a.banCommand(), a.guideCommand()}},
 		{"reports", "Reports:", []*cobra.Command{a.deliverCommand(), a.spoolCommand(), a.reportCommand(), a.receiptsCommand(), a.retentionCommand()}},
 		{"watching", "Watching:", []*cobra.Command{a.statusCommand(), a.attemptsCommand(), a.whyCommand(), a.notifyCommand(), a.auditCommand()}},
-		{"upkeep", "Upkeep:", []*cobra.Command{a.fsckCommand(), a.backupCommand(), a.restoreCommand(), a.supportCommand(), a.versionCommand()}},
+		{"upkeep", "Upkeep:", []*cobra.Command{a.fsckCommand(), a.backupCommand(), a.restoreCommand(), a.supportCommand(), a.healthCommand(), a.versionCommand()}},
 	} {
 		root.AddGroup(&cobra.Group{ID: section.id, Title: section.title})
 		for _, cmd := range section.commands {
@@ -215,6 +215,7 @@ func (a *app) addSections(root *cobra.Command) {
 		}
 	}
 	root.SetHelpCommandGroupID("upkeep")
+	root.AddCommand(a.docsCommand()) // hidden
 }
 
 // outputFlag gives a command that lists or shows its -o.

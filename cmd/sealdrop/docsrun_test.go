@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// manual runs the commands of the operators' manual on a gateway of its own.
-type manual struct {
+// reader runs the commands of the operators' manual on a gateway of its own.
+type reader struct {
 	t      *testing.T
 	dir    string
 	stands *strings.Replacer // what names of the manual stand for here
@@ -27,7 +27,7 @@ func TestTheManualRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	keyring := makeKeyring(t)
-	m, ran := newManual(t, keyring.dir), 0
+	m, ran := newReader(t, keyring.dir), 0
 	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
 		for line := range strings.Lines(block[1]) {
 			line = strings.TrimSpace(line)
@@ -54,8 +54,8 @@ func TestTheManualRuns(t *testing.T) {
 	}
 }
 
-func newManual(t *testing.T, keys string) *manual {
-	m := &manual{t: t, dir: t.TempDir(), stands: strings.NewReplacer()}
+func newReader(t *testing.T, keys string) *reader {
+	m := &reader{t: t, dir: t.TempDir(), stands: strings.NewReplacer()}
 	gateway := filepath.Join(m.dir, "gateway")
 	m.run("sealdrop init --dir " + gateway)
 	config := "--config " + filepath.Join(gateway, "config.yaml")
@@ -79,7 +79,7 @@ func newManual(t *testing.T, keys string) *manual {
 
 // run runs one line and returns what it printed. What the line writes into a file is put
 // there. Exit status 3 says that something is red, and so it is here.
-func (m *manual) run(line string) []byte {
+func (m *reader) run(line string) []byte {
 	m.t.Helper()
 	command := line
 	if program, rest, ok := strings.Cut(line, "sealdrop "); ok && program == "" {

@@ -2,18 +2,24 @@ package main
 
 import (
 	"context"
+	"crypto/fips140"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/crypto/ssh"
 
 	"github.com/sealdrop/sealdrop/config"
 	"github.com/sealdrop/sealdrop/internal/certificate"
 	"github.com/sealdrop/sealdrop/internal/database"
 	"github.com/sealdrop/sealdrop/internal/keytext"
+	"github.com/sealdrop/sealdrop/internal/systemd"
 	"github.com/sealdrop/sealdrop/keys"
 	"github.com/sealdrop/sealdrop/keys/pgp"
 	"github.com/sealdrop/sealdrop/reports"
@@ -37,6 +43,7 @@ const remember = 2 * 365 * 24 * time.Hour
 // gateway is the opened data folder with everything that works on it.
 type gateway struct {
 	config    *config.Config
+	environ   []string // with what the command line overrides
 	log       *slog.Logger
 	db        *database.DB
 	register  *keys.Register
@@ -51,13 +58,21 @@ type gateway struct {
 	// hostKeys counts by algorithm.
 	place              database.Place
 	servedCertificates map[string]*certificate.File
-	hostKeys           map[string]int
+	hostKeys           atomic.Pointer[map[string]int]
 	observeTransfer    func(folder.Transfer) // nil: nobody wants to know
+
+	// What `serve` has of systemd, by protocol: handed over, and not yet served.
+	manager         *systemd.Notifier
+	handed, sockets map[string][]net.Listener
+	stopping        atomic.Bool
+	setHostKeys     func(serving, next []ssh.Signer) error
 }
 
 // loadConfig reads the configuration that --config, the environment or the
 // default places name.
-func (a *app) loadConfig() (*config.Config, error) {
+func (a *app) loadConfig() (*config.Config, error) { return a.loadConfigWith(os.Environ()) }
+
+func (a *app) loadConfigWith(environ []string) (*config.Config, error) {
 	path := a.configPath
 	if path == "" {
 		path = os.Getenv("SEALDROP_CONFIG")
@@ -69,7 +84,7 @@ func (a *app) loadConfig() (*config.Config, error) {
 		}
 		path = found
 	}
-	return config.Load(path, os.Environ())
+	return config.Load(path, environ)
 }
 
 // open loads the configuration and opens the data folder. The caller closes it.
@@ -100,11 +115,26 @@ func (e *advisedError) Unwrap() error { return e.err }
 func (e *advisedError) Hint() string  { return e.advice }
 
 func openGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *gateway, err error) {
+	if cfg.EdgeOnly() {
+		return nil, &advisedError{
+			err:    errors.New("this host is an edge (roles), which has none of the keys that this command needs"),
+			advice: "run the command on the intake host; `sealdrop serve` and `sealdrop health` are an edge's",
+		}
+	}
+	if fips140.Enforced() {
+		return nil, &advisedError{
+			err:    errors.New("GODEBUG=fips140=only allows no OpenPGP, whose keys and messages are made with SHA-1 and CFB"),
+			advice: "use GODEBUG=fips140=on here; an edge, which only passes on what is sealed, runs with fips140=only",
+		}
+	}
 	if _, err := os.Stat(ownKeysDir(cfg.Data)); errors.Is(err, fs.ErrNotExist) {
 		return nil, &advisedError{
 			err:    fmt.Errorf("the data folder %s is not there, or was never set up", cfg.Data),
 			advice: fmt.Sprintf("run `sealdrop init --dir %s`, or correct `data` in %s", filepath.Dir(cfg.File), cfg.File),
 		}
+	}
+	if err := checkUser(cfg.Data); err != nil {
+		return nil, err
 	}
 	place, err := catalogPlace(cfg)
 	if err != nil {
@@ -121,10 +151,8 @@ func openGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *
 	if err != nil {
 		return nil, err
 	}
-	g = &gateway{
-		config: cfg, log: log, own: own,
-		place: place, servedCertificates: map[string]*certificate.File{}, hostKeys: map[string]int{},
-	}
+	g = newGateway(cfg, log, place)
+	g.own = own
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, g.Close())
@@ -137,13 +165,7 @@ func openGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *
 	if g.blobs, err = blob.OpenDir(blobsDir(cfg.Data)); err != nil {
 		return g, err
 	}
-	g.register = keys.NewRegister(g.db, now).WithPolicy(keys.Policy{TwoPerson: cfg.Keys.TwoPerson(), SSHMaxAge: cfg.Keys.SSHMaxAge.Std()})
-	g.catalog = catalog.New(g.db, now).WithQuota(reports.Quota{Bytes: int64(cfg.Quota.Bytes), Files: int64(cfg.Quota.Files)})
-	g.gate = access.New(access.Config{
-		DB: g.db, Register: g.register, Now: now, Log: log, SessionsPerClient: cfg.SFTP.Limits.SessionsPerClient,
-		PlainFTP: cfg.FTP.TLS.Mode != "required", Learn: cfg.Access.Learn,
-		Failures: cfg.Access.Failures, Window: cfg.Access.Window.Std(), Ban: cfg.Access.Ban.Std(),
-	})
+	g.overCatalog(access.Everybody)
 	g.publisher = publish.New(publish.Config{
 		Register: g.register, Catalog: g.catalog, Blobs: g.blobs, Own: own, Escrow: escrow, Sign: cfg.Sealing.Sign,
 		Compress: cfg.Sealing.Compress, Retention: cfg.Retention.After.Std(), Now: now, Log: log,
@@ -155,6 +177,25 @@ func openGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *
 		Remember: remember, Now: now, Log: log,
 	})
 	return g, nil
+}
+
+func newGateway(cfg *config.Config, log *slog.Logger, place database.Place) *gateway {
+	return &gateway{
+		config: cfg, environ: os.Environ(), log: log,
+		place: place, servedCertificates: map[string]*certificate.File{},
+	}
+}
+
+// overCatalog makes what needs the catalog and nothing else.
+func (g *gateway) overCatalog(serves access.Audience) {
+	cfg := g.config
+	g.register = keys.NewRegister(g.db, now).WithPolicy(keys.Policy{TwoPerson: cfg.Keys.TwoPerson(), SSHMaxAge: cfg.Keys.SSHMaxAge.Std()})
+	g.catalog = catalog.New(g.db, now).WithQuota(reports.Quota{Bytes: int64(cfg.Quota.Bytes), Files: int64(cfg.Quota.Files)})
+	g.gate = access.New(access.Config{
+		DB: g.db, Register: g.register, Now: now, Log: g.log, SessionsPerClient: cfg.SFTP.Limits.SessionsPerClient,
+		PlainFTP: cfg.FTP.TLS.Mode != "required", Learn: cfg.Access.Learn, Serves: serves,
+		Failures: cfg.Access.Failures, Window: cfg.Access.Window.Std(), Ban: cfg.Access.Ban.Std(),
+	})
 }
 
 // checkData refuses a data folder that is not what init made: without its catalog

@@ -24,6 +24,7 @@ const patience = 20 * time.Second
 //	serve [NAME]                  starts it, and puts the port it listens on into $PORT, and the API's into $API_PORT
 //	logged PATTERN                waits until its log has a match; with !, it has none now
 //	hup, term, stop               signals it; stop waits for a good end
+//	managed USER KEY FILE         starts it as systemd does, and restarts it while a client fetches a file
 //	killed NAME                   ends a process with kill -9
 //	sftp USER KEY COMMAND…        runs OpenSSH's sftp in batch mode
 //	slowly NAME USER KEY COMMAND  runs one that takes some seconds, and waits until it is under way
@@ -59,8 +60,9 @@ func liveCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"term": func(ts *testscript.TestScript, _ bool, _ []string) {
 			processNamed(ts, "serve").signal(ts, syscall.SIGTERM)
 		},
-		"stop": func(ts *testscript.TestScript, _ bool, _ []string) { stopGateway(ts) },
-		"sftp": runSFTP,
+		"managed": runUnderManager,
+		"stop":    func(ts *testscript.TestScript, _ bool, _ []string) { stopGateway(ts) },
+		"sftp":    runSFTP,
 		"session": func(ts *testscript.TestScript, _ bool, args []string) {
 			if len(args) != 3 {
 				ts.Fatalf("usage: session NAME USER KEY")

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sealdrop/sealdrop/config"
 	"github.com/sealdrop/sealdrop/internal/database"
 	"github.com/sealdrop/sealdrop/reports"
 	"github.com/sealdrop/sealdrop/reports/publish"
@@ -123,12 +124,15 @@ func (a *admin) count() {
 		}
 		m.Transfer(t.Protocol, direction, t.Bytes, t.Well)
 	}
+	g.db.Observe(func(c database.Committed) { m.Commit(commitOutcome(c.Err), c.Writes, c.Took) })
+	if g.publisher == nil {
+		return // an edge
+	}
 	g.publisher.Observe = func(o publish.Observed) {
 		outcome, bytes := deliveryOutcome(o)
 		m.Delivery(road(o.Actor), outcome, bytes, o.Sealing)
 	}
 	g.sweeper.Observe = func(r retention.Result, err error) { m.Sweep(r.Purged, err == nil) }
-	g.db.Observe(func(c database.Committed) { m.Commit(commitOutcome(c.Err), c.Writes, c.Took) })
 }
 
 // deliveryOutcome puts what became of a delivery into a word, and says how many
@@ -186,7 +190,7 @@ func (a *admin) look() {
 	g, m := a.g, a.metrics
 	m.Now(func(f *ops.Figures) {
 		sessions, stopping := g.gate.Sessions(), a.draining.Load()
-		f.Sessions, f.Draining, f.HostKeys = &sessions, &stopping, g.hostKeys
+		f.Sessions, f.Draining, f.HostKeys = &sessions, &stopping, *g.hostKeys.Load()
 	})
 	a.read("catalog", g.catalogFigures)
 	a.read("marks", g.markFigures)
@@ -202,7 +206,7 @@ func (a *admin) look() {
 		}
 		return nil
 	})
-	if len(g.spoolFolders()) > 0 {
+	if g.config.Serves(config.Intake) && len(g.spoolFolders()) > 0 {
 		a.read("spool", g.spoolFigures)
 	}
 }

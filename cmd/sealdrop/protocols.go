@@ -60,14 +60,14 @@ func (g *gateway) listen(recorder *folder.Recorder, digester *folder.Digester) (
 	if err := add(g.listenSFTP(store)); err != nil {
 		return protocols, err
 	}
-	if g.config.API.Enabled() {
+	if g.config.API.Enabled() && g.config.Serves(config.Intake) {
 		list, err := g.listenAPI()
 		if err != nil {
 			return protocols, err
 		}
 		protocols = append(protocols, list...)
 	}
-	if !g.config.FTP.Enabled() {
+	if !g.config.FTP.Enabled() || !g.config.Serves(config.Edge) {
 		return protocols, nil
 	}
 	explicit, implicit, err := g.listenFTP(store)
@@ -87,8 +87,8 @@ func (p protocol) abandon() {
 
 // shutDown ends all protocols at once and lets transfers under way go on for a
 // while.
-func shutDown(ctx context.Context, protocols []protocol) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+func shutDown(ctx context.Context, protocols []protocol, drain time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
 	errs := make([]error, len(protocols))
 	var all sync.WaitGroup
@@ -146,17 +146,14 @@ func (g *gateway) keptFor(retention time.Duration) time.Duration {
 }
 
 func (g *gateway) listenSFTP(store *folder.Store) (p protocol, err error) {
-	hostKeys, err := sshkey.LoadHostKeys(g.config.SFTP.HostKeys...)
+	hostKeys, next, err := loadHostKeys(g.config)
 	if err != nil {
 		return p, err
 	}
-	for _, k := range hostKeys {
-		g.hostKeys[k.PublicKey().Type()]++
-		g.log.Info("host key", "event", "start.host-key", "fingerprint", hostKeyLine(k.PublicKey()))
-	}
+	g.tellHostKeys(hostKeys, next)
 	limits := g.config.SFTP.Limits
 	speaker, err := sftpd.New(sftpd.Config{
-		HostKeys: hostKeys, CheckKey: sshkey.Check, Log: g.log,
+		HostKeys: hostKeys, NextHostKeys: next, CheckKey: sshkey.Check, Log: g.log,
 		Gate:     &sftpGate{gate: g.gate, store: store, drops: &drops{g}, keptFor: g.keptFor},
 		MaxTries: limits.Tries, MaxHandles: limits.HandlesPerSession,
 		IdleTimeout: limits.IdleTimeout.Std(),
@@ -164,6 +161,7 @@ func (g *gateway) listenSFTP(store *folder.Store) (p protocol, err error) {
 	if err != nil {
 		return p, err
 	}
+	g.setHostKeys = speaker.SetHostKeys
 	s, err := server.New(server.Config{
 		Name: "sftp", Log: g.log,
 		Limits: server.Limits{
@@ -176,7 +174,7 @@ func (g *gateway) listenSFTP(store *folder.Store) (p protocol, err error) {
 	if err != nil {
 		return p, err
 	}
-	listeners, err := listen("sftp.listen", g.config.SFTP.Listen)
+	listeners, err := g.socketsOr("sftp", "sftp.listen", g.config.SFTP.Listen)
 	return protocol{name: "sftp", server: s, listeners: listeners}, err
 }
 
@@ -199,10 +197,10 @@ func (g *gateway) listenFTP(store *folder.Store) (explicit, implicit protocol, e
 			implicit.abandon()
 		}
 	}()
-	if explicit.listeners, err = listen("ftp.listen", cfg.Listen); err != nil {
+	if explicit.listeners, err = g.socketsOr("ftp", "ftp.listen", cfg.Listen); err != nil {
 		return explicit, implicit, err
 	}
-	if implicit.listeners, err = listen("ftp.tls.implicit_listen", cfg.TLS.ImplicitListen); err != nil {
+	if implicit.listeners, err = g.socketsOr("ftps", "ftp.tls.implicit_listen", cfg.TLS.ImplicitListen); err != nil {
 		return explicit, implicit, err
 	}
 	passive, err := g.listenPassive()

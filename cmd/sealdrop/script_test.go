@@ -46,7 +46,7 @@ func TestScripts(t *testing.T) {
 func scripts(t *testing.T, dir string) testscript.Params {
 	ring := makeKeyring(t)
 	template := filepath.Join(t.TempDir(), "gw")
-	if _, err := initialize(t.Context(), template); err != nil {
+	if _, err := initialize(t.Context(), template, nil); err != nil {
 		t.Fatal(err)
 	}
 	commands := liveCommands()

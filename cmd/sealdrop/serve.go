@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -25,8 +26,6 @@ import (
 )
 
 const (
-	// drainTime is how long transfers may go on after a SIGTERM.
-	drainTime = 30 * time.Second
 	// releaseCheck is how often the gateway looks whether access was changed, to
 	// release what was held for want of a key.
 	releaseCheck = time.Second
@@ -36,30 +35,57 @@ const (
 )
 
 func (a *app) serveCommand() *cobra.Command {
-	return &cobra.Command{
+	var roles []string
+	cmd := &cobra.Command{
 		Use: "serve", Short: "run the gateway",
 		Long: `Runs the gateway until it gets SIGINT or SIGTERM; it then lets transfers under way go
-on for up to 30 seconds. SIGHUP reads the configuration again and applies the
-declared clients, without ending a session; a configuration with a fault changes
-nothing. Other settings take effect at the next start.
+on for up to shutdown.drain. SIGHUP reads the configuration again and applies the
+declared clients and the SSH host keys, without ending a session; a configuration
+with a fault changes nothing. Other settings take effect at the next start. TLS
+certificates are read again by themselves when their files change.
+
+Under systemd it takes over the sockets named sftp, ftp, ftps and https, which stay
+open between two runs of it, and tells how it does.
+
+On two hosts, the one that clients reach runs --roles edge, which serves what is
+sealed and has neither the gateway's own keys nor a way in for reports; the one inside
+runs --roles intake. They share the catalog on PostgreSQL and the folder data/blobs.
 
 Port 32 needs the privilege to bind low ports: run it as root, or give the program
 CAP_NET_BIND_SERVICE.`,
 		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			g, err := a.open(cmd.Context())
+			sockets, manager, err := fromSystemd()
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, manager.Close()) }()
+			environ, err := withRoles(cmd, roles)
+			if err != nil {
+				return err
+			}
+			cfg, err := a.loadConfigWith(environ)
+			if err != nil {
+				return err
+			}
+			g, err := openServing(cmd.Context(), cfg, a.logger(cfg))
 			if err != nil {
 				return err
 			}
 			defer func() { err = errors.Join(err, g.Close()) }()
+			g.environ = environ
 			lock, err := lockData(g.config.Data)
 			if err != nil {
 				return err
 			}
 			defer lock.Close()
+			g.manager, g.handed, g.sockets = manager, maps.Clone(sockets), sockets
+			withSockets(g.config, sockets)
 			return a.serve(cmd.Context(), g)
 		},
 	}
+	rolesFlag(cmd, &roles)
+	return cmd
 }
 
 // lockName is the file in the data folder that a gateway holds locked while it runs.
@@ -89,11 +115,14 @@ func (a *app) serve(ctx context.Context, g *gateway) (err error) {
 	for _, w := range g.config.Warnings {
 		g.log.Warn("configuration", "event", "start.configuration", "place", w.Place(), "key", w.Key, "warning", w.Message)
 	}
-	if err := g.register.Enforce(ctx); err != nil {
-		return err
-	}
-	if err := g.applyDeclared(ctx, g.config); err != nil {
-		return err
+	intake := g.config.Serves(config.Intake)
+	if intake {
+		if err := g.register.Enforce(ctx); err != nil {
+			return err
+		}
+		if err := g.applyDeclared(ctx, g.config); err != nil {
+			return err
+		}
 	}
 	recorder := folder.NewRecorder(g.catalog, g.log)
 	defer recorder.Close()
@@ -104,7 +133,7 @@ func (a *app) serve(ctx context.Context, g *gateway) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, watched.close()) }()
-	dispatcher, err := g.dispatcher()
+	work, err := g.intakeWork(intake)
 	if err != nil {
 		return err
 	}
@@ -112,16 +141,16 @@ func (a *app) serve(ctx context.Context, g *gateway) (err error) {
 	if err != nil {
 		return err
 	}
+	g.leaveSockets()
 
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
 	defer stop()
 	tasks.Go(func() { g.gate.Run(background) })
-	tasks.Go(func() { g.sweeper.Run(background) })
-	tasks.Go(func() { g.runReleases(background) })
-	tasks.Go(func() { g.runSpools(background) })
-	tasks.Go(func() { dispatcher.Run(background) })
+	for _, run := range work {
+		tasks.Go(func() { run(background) })
+	}
 	hups := make(chan os.Signal, 1)
 	signal.Notify(hups, syscall.SIGHUP) // before anybody can know that the gateway runs
 	defer signal.Stop(hups)
@@ -139,6 +168,10 @@ func (a *app) serve(ctx context.Context, g *gateway) (err error) {
 		}
 	}
 	watched.serve(protocols)
+	g.told(g.manager.Ready(g.health(background, protocols)))
+	if g.manager.Watchdog() > 0 {
+		tasks.Go(func() { g.reportHealth(background, protocols) })
+	}
 	select {
 	case <-ctx.Done():
 		g.log.Info("stopping", "event", "gateway.stopping", "sessions", g.gate.Sessions())
@@ -148,9 +181,24 @@ func (a *app) serve(ctx context.Context, g *gateway) (err error) {
 		err = nil
 	}
 	watched.drain()
-	err = errors.Join(err, shutDown(ctx, protocols))
+	g.stopping.Store(true)
+	drain := g.config.Shutdown.Drain.Std()
+	g.told(g.manager.Stopping(fmt.Sprintf("stopping; transfers under way may go on for %v", drain), drain+stopMargin))
+	err = errors.Join(err, shutDown(ctx, protocols, drain))
 	g.log.Info("stopped", "event", "gateway.stopped")
 	return err
+}
+
+// intakeWork is what an intake does of its own accord; nothing for an edge.
+func (g *gateway) intakeWork(intake bool) ([]func(context.Context), error) {
+	if !intake {
+		return nil, nil
+	}
+	dispatcher, err := g.dispatcher()
+	if err != nil {
+		return nil, err
+	}
+	return []func(context.Context){g.sweeper.Run, g.runReleases, g.runSpools, dispatcher.Run}, nil
 }
 
 func (g *gateway) applyDeclared(ctx context.Context, cfg *config.Config) error {
@@ -177,16 +225,20 @@ func (a *app) runReloads(ctx context.Context, g *gateway, hups <-chan os.Signal)
 			return
 		case <-hups:
 		}
-		cfg, err := config.Load(g.config.File, os.Environ())
+		g.told(g.manager.Reloading())
+		cfg, err := config.Load(g.config.File, g.environ)
 		if err == nil {
-			err = g.applyDeclared(ctx, cfg)
+			withSockets(cfg, g.handed)
+			err = g.reload(ctx, cfg)
 		}
 		if err != nil {
 			for line := range strings.SplitSeq(err.Error(), "\n") {
 				g.log.Error("reload refused; nothing was changed", "event", "reload.refused", "error", line)
 			}
+			g.told(g.manager.Ready("serving; the last reload was refused: see the log"))
 			continue
 		}
+		g.told(g.manager.Ready("serving; reloaded"))
 		g.log.Info("reloaded", "event", "reload.done", "clients", len(cfg.Clients))
 		for _, section := range changedSections(g.config, cfg) {
 			g.log.Warn("changed settings take effect at the next start", "event", "reload.restart-needed", "section", section)
@@ -198,7 +250,9 @@ func (a *app) runReloads(ctx context.Context, g *gateway, hups <-chan os.Signal)
 // reload does not apply: all but the clients, whatever parts there are.
 func changedSections(running, loaded *config.Config) []string {
 	var changed []string
-	a, b := reflect.ValueOf(*running), reflect.ValueOf(*loaded)
+	now := *loaded
+	now.SFTP.HostKeys, now.SFTP.NextHostKeys = running.SFTP.HostKeys, running.SFTP.NextHostKeys // they were taken
+	a, b := reflect.ValueOf(*running), reflect.ValueOf(now)
 	for i := range a.NumField() {
 		switch f := a.Type().Field(i); {
 		case !f.IsExported(), f.Name == "File", f.Name == "Clients", f.Name == "ClientsFrom", f.Name == "Warnings":

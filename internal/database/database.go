@@ -3,19 +3,12 @@ package database
 import (
 	"context"
 	"database/sql"
-	"embed"
 	"errors"
-	"io/fs"
 	"sync"
 	"sync/atomic"
 
-	"github.com/pressly/goose/v3"
-
 	"github.com/sealdrop/sealdrop/internal/database/query"
 )
-
-//go:embed migrations/*.sql
-var migrations embed.FS
 
 // DB is an open catalog database. It is safe for concurrent use.
 type DB struct {
@@ -23,6 +16,7 @@ type DB struct {
 	writer *sql.DB // one connection
 	reader *sql.DB
 	reads  *query.Queries
+	kept   *writing // the writer's statements; nil where the driver keeps them
 
 	observer atomic.Pointer[func(Committed)]
 
@@ -36,36 +30,13 @@ type DB struct {
 // [Place.Open].
 func Open(ctx context.Context, dir string) (*DB, error) { return InFolder(dir).Open(ctx) }
 
-func start(e engine, writer, reader *sql.DB, reads *query.Queries) *DB {
+func start(e engine, writer, reader *sql.DB, reads *query.Queries, kept *writing) *DB {
 	db := &DB{
-		engine: e, writer: writer, reader: reader, reads: reads,
+		engine: e, writer: writer, reader: reader, reads: reads, kept: kept,
 		jobs: make(chan *job), closing: make(chan struct{}),
 	}
 	db.done.Go(db.commitLoop)
 	return db
-}
-
-func migrate(ctx context.Context, dialect goose.Dialect, db *sql.DB) error {
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	provider, err := goose.NewProvider(dialect, db, files)
-	if err != nil {
-		return err
-	}
-	current, target, err := provider.GetVersions(ctx)
-	if err != nil {
-		return err
-	}
-	if current > target {
-		return &NewerSchemaError{Found: current, Known: target}
-	}
-	if current == target {
-		return nil
-	}
-	_, err = provider.Up(ctx)
-	return err
 }
 
 // Read returns the queries that only read. They see what was committed before

@@ -54,3 +54,16 @@ func (e *NewerSchemaError) Error() string {
 func (e *NewerSchemaError) Hint() string {
 	return "run the newer version of sealdrop that last used this catalog, or restore a backup from before the upgrade"
 }
+
+// OlderSchemaError is returned for a catalog that has to be migrated first, by
+// somebody else.
+type OlderSchemaError struct{ Found, Needed int64 }
+
+func (e *OlderSchemaError) Error() string {
+	return fmt.Sprintf("the catalog has schema version %d, and this program needs %d", e.Found, e.Needed)
+}
+
+// Hint says what an operator can do.
+func (e *OlderSchemaError) Hint() string {
+	return "start this version of sealdrop on the intake host first: it brings the catalog up to date"
+}

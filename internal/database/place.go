@@ -79,11 +79,18 @@ func local(server *pgx.ConnConfig) bool {
 // Open opens the catalog, creating it if it is not there and migrating it if it
 // is of an earlier version. A catalog of a later version than this program knows
 // is refused, as is a server that could not keep the package's promises.
-func (p Place) Open(ctx context.Context) (*DB, error) {
+func (p Place) Open(ctx context.Context) (*DB, error) { return p.open(ctx, migrate) }
+
+// OpenAsIs opens a catalog that another program keeps up to date. It neither creates
+// nor migrates one, which takes rights that whoever only serves need not have: one of
+// an earlier version is refused with an [OlderSchemaError], a later one as by Open.
+func (p Place) OpenAsIs(ctx context.Context) (*DB, error) { return p.open(ctx, checkVersion) }
+
+func (p Place) open(ctx context.Context, prepare preparation) (*DB, error) {
 	if p.server != nil {
-		return openPostgres(ctx, p)
+		return openPostgres(ctx, p, prepare)
 	}
-	return openSQLite(ctx, p.dir)
+	return openSQLite(ctx, p.dir, prepare)
 }
 
 // Exists reports whether there is a catalog at the place.

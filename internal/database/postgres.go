@@ -68,8 +68,8 @@ func (postgresEngine) beginOnce(ctx context.Context, writer *sql.DB) (*sql.Tx, e
 // as long as the system goes on trying.
 func (postgresEngine) patience() time.Duration { return time.Minute }
 
-func openPostgres(ctx context.Context, p Place) (*DB, error) {
-	if err := preparePostgres(ctx, p.server); err != nil {
+func openPostgres(ctx context.Context, p Place, prepare preparation) (*DB, error) {
+	if err := preparePostgres(ctx, p.server, prepare); err != nil {
 		return nil, postgresEngine{}.explain(fmt.Errorf("opening the catalog %s: %w", p, err))
 	}
 	writer := stdlib.OpenDB(*p.server)
@@ -81,13 +81,14 @@ func openPostgres(ctx context.Context, p Place) (*DB, error) {
 	conns := max(4, runtime.NumCPU())
 	reader.SetMaxOpenConns(conns)
 	reader.SetMaxIdleConns(conns)
-	return start(postgresEngine{}, writer, reader, query.New(rereader{reader})), nil
+	return start(postgresEngine{}, writer, reader, query.New(rereader{reader}), nil), nil
 }
 
-// preparePostgres checks the server and brings the schema up to date. The lock
+// preparePostgres checks the server and brings the schema up to date, or looks
+// whether it is. The lock
 // is the writers' own, held by the one connection of the pool that migrates, and
 // goes with it.
-func preparePostgres(ctx context.Context, server *pgx.ConnConfig) error {
+func preparePostgres(ctx context.Context, server *pgx.ConnConfig, prepare preparation) error {
 	pool := stdlib.OpenDB(*server)
 	pool.SetMaxOpenConns(1)
 	defer pool.Close()
@@ -97,7 +98,7 @@ func preparePostgres(ctx context.Context, server *pgx.ConnConfig) error {
 	if _, err := pool.ExecContext(ctx, "SELECT set_config('lock_timeout', '10s', false), pg_advisory_lock($1)", lockKey); err != nil {
 		return err
 	}
-	return migrate(ctx, goose.DialectPostgres, pool)
+	return prepare(ctx, goose.DialectPostgres, pool)
 }
 
 // checkPostgres refuses a server on which the catalog would not be what it

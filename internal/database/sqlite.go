@@ -45,7 +45,7 @@ func (sqliteEngine) own(err error) error {
 	return nil
 }
 
-func openSQLite(ctx context.Context, dir string) (*DB, error) {
+func openSQLite(ctx context.Context, dir string, prepare preparation) (*DB, error) {
 	path := filepath.Join(dir, FileName)
 	if err := ensurePrivate(path); err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func openSQLite(ctx context.Context, dir string) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := migrateAlone(ctx, dir, writer); err != nil {
+	if err := prepareAlone(ctx, dir, writer, prepare); err != nil {
 		writer.Close()
 		return nil, sqliteEngine{}.explain(fmt.Errorf("opening the catalog %s: %w", path, err))
 	}
@@ -63,7 +63,7 @@ func openSQLite(ctx context.Context, dir string) (*DB, error) {
 		writer.Close()
 		return nil, err
 	}
-	return start(sqliteEngine{}, writer, reader, query.New(reader)), nil
+	return start(sqliteEngine{}, writer, reader, query.New(newPrepared(reader)), keepStatements(writer)), nil
 }
 
 // existsSQLite takes an empty file for none: it is what a full disk or a slip of
@@ -107,10 +107,10 @@ func connectSQLite(path, extra string, conns int) (*sql.DB, error) {
 	return pool, nil
 }
 
-// migrateAlone keeps the first start of two programs at once (the gateway, and a
+// prepareAlone keeps the first start of two programs at once (the gateway, and a
 // command beside it) from creating the same tables twice. The lock is the
 // system's own on the open folder, and goes with the process.
-func migrateAlone(ctx context.Context, dir string, db *sql.DB) error {
+func prepareAlone(ctx context.Context, dir string, db *sql.DB, prepare preparation) error {
 	folder, err := os.Open(dir)
 	if err != nil {
 		return err
@@ -119,7 +119,7 @@ func migrateAlone(ctx context.Context, dir string, db *sql.DB) error {
 	if err := syscall.Flock(int(folder.Fd()), syscall.LOCK_EX); err != nil {
 		return fmt.Errorf("locking %s: %w", dir, err)
 	}
-	return migrate(ctx, goose.DialectSQLite3, db)
+	return prepare(ctx, goose.DialectSQLite3, db)
 }
 
 func (sqliteEngine) explain(err error) error {

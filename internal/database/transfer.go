@@ -23,7 +23,7 @@ func (db *DB) snapshotServer(ctx context.Context, dir string) (err error) {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s: %w", op, errors.Join(fs.ErrExist, err))
 	}
-	copied, err := openSQLite(ctx, dir)
+	copied, err := openSQLite(ctx, dir, migrate)
 	if err != nil {
 		return fmt.Errorf("%s: %w", op, err)
 	}
@@ -167,7 +167,7 @@ func MoveTo(ctx context.Context, dir string, to Place) (err error) {
 		return errors.New("a catalog is moved to a server only")
 	}
 	op := fmt.Sprintf("copying the catalog to %s", to)
-	from, err := openSQLite(ctx, dir)
+	from, err := openSQLite(ctx, dir, migrate)
 	if err != nil {
 		return fmt.Errorf("%s: %w", op, err)
 	}
@@ -176,7 +176,7 @@ func MoveTo(ctx context.Context, dir string, to Place) (err error) {
 	if err != nil {
 		return fmt.Errorf("%s: %w", op, err)
 	}
-	if err := preparePostgres(ctx, to.server); err != nil {
+	if err := preparePostgres(ctx, to.server, migrate); err != nil {
 		return postgresEngine{}.explain(fmt.Errorf("%s: %w", op, err))
 	}
 	conn, err := pgx.ConnectConfig(ctx, to.server)

@@ -2,7 +2,6 @@ package database
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"runtime/debug"
 	"time"
@@ -74,6 +73,9 @@ func (db *DB) commitLoop() {
 		select {
 		case j := <-db.jobs:
 			db.commit(j)
+			if db.kept != nil {
+				db.kept.learn(context.Background())
+			}
 		case <-db.closing:
 			return
 		}
@@ -104,7 +106,8 @@ func (db *DB) commit(first *job) {
 		finish(err)
 		return
 	}
-	if err := db.runOne(ctx, tx, first); err != nil {
+	run := db.kept.in(tx)
+	if err := db.runOne(ctx, run, first); err != nil {
 		_ = tx.Rollback() // the transaction is unusable; its error is the one to tell
 		finish(err)
 		return
@@ -119,7 +122,7 @@ func (db *DB) commit(first *job) {
 			break
 		}
 		batch = append(batch, next)
-		if err := db.runOne(ctx, tx, next); err != nil {
+		if err := db.runOne(ctx, run, next); err != nil {
 			_ = tx.Rollback()
 			finish(err)
 			return
@@ -135,7 +138,7 @@ func (db *DB) commit(first *job) {
 
 // runOne runs one job inside a savepoint. The job's own failure goes to the
 // job; the returned error means that the whole transaction is lost.
-func (db *DB) runOne(ctx context.Context, tx *sql.Tx, j *job) error {
+func (db *DB) runOne(ctx context.Context, tx query.DBTX, j *job) error {
 	if j.err = j.ctx.Err(); j.err != nil {
 		return nil
 	}

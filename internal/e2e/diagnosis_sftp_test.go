@@ -268,14 +268,8 @@ func sshKeyFaults() []fault {
 			provoke: func(s *scene) string { s.withKey().g.sealdrop("key", "revoke", s.fingerprint()); return s.ssh() },
 		},
 		{
-			name: "SSH key that nobody else has approved yet (keys.approval)", sees: denied, reason: "key-pending",
-			provoke: func(s *scene) string {
-				s.key = s.newKey("key", "ed25519")
-				cmd := s.g.command("key", "import", "--client", s.id, s.key+".pub")
-				cmd.Env = append(os.Environ(), "SEALDROP_KEYS_APPROVAL=two-person")
-				must(s.t, cmd)
-				return s.ssh()
-			},
+			name: "SSH key that nobody else has approved yet (keys.approval)", at: approving, sees: denied, reason: "key-pending",
+			provoke: func(s *scene) string { return s.withKey().ssh() },
 		},
 		{
 			name: "SSH key revoked during a session", sees: "Connection to 127.0.0.1 closed", reason: "key-revoked", look: ended,

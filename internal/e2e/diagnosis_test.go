@@ -51,6 +51,7 @@ type where int
 const (
 	tolerant where = iota // plain FTP is possible; one session per client, a ban after four failures
 	strict                // TLS required, and its sessions resumed; a login in six seconds; access.learn
+	approving             // keys need a second operator, and the rule holds for all of a gateway
 )
 
 // diagnosed is a fault with what became of it.
@@ -65,7 +66,7 @@ type diagnosed struct {
 // looks for it.
 func TestDiagnosis(t *testing.T) {
 	t.Parallel()
-	places := []*place{tolerant: tolerantGateway(t), strict: strictGateway(t)}
+	places := []*place{tolerant: tolerantGateway(t), strict: strictGateway(t), approving: approvingGateway(t)}
 	var all []*diagnosed
 	t.Run("faults", func(t *testing.T) {
 		faults := slices.Concat(slowFaults(), sshFaults(), ftpFaults(), keyFaults(), fileFaults(), configFaults())
@@ -137,6 +138,10 @@ func strictGateway(t *testing.T) *place {
 		"SEALDROP_SFTP_LISTEN="+free, "SEALDROP_SFTP_LIMITS_LOGIN_TIMEOUT=6s", "SEALDROP_ACCESS_LEARN=true",
 		"SEALDROP_FTP_LISTEN="+free, "SEALDROP_FTP_PASSIVE_PORTS=any", "SEALDROP_FTP_LIMITS_LOGIN_TIMEOUT=6s",
 		"SEALDROP_FTP_TLS_REQUIRE_SESSION_REUSE=true", "SEALDROP_FTP_TLS_CERTIFICATE="+certificate, "SEALDROP_FTP_TLS_KEY="+key)
+}
+
+func approvingGateway(t *testing.T) *place {
+	return startPlace(t, "", "SEALDROP_SFTP_LISTEN="+freePorts("127.0.0.1"), "SEALDROP_KEYS_APPROVAL=two-person")
 }
 
 func startPlace(t *testing.T, certificate string, settings ...string) *place {

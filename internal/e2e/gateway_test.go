@@ -61,9 +61,15 @@ func freePorts(addresses ...string) string {
 // startWith runs a gateway with settings from its environment.
 func startWith(t *testing.T, settings ...string) *gateway {
 	t.Helper()
+	return startProgram(t, binary, settings...)
+}
+
+// startProgram runs a gateway of another build.
+func startProgram(t *testing.T, program string, settings ...string) *gateway {
+	t.Helper()
 	g := &gateway{t: t, dir: t.TempDir(), log: &lockedBuffer{}}
 	g.sealdrop("init", "--dir", g.dir)
-	cmd := exec.Command(binary, "--config", filepath.Join(g.dir, "config.yaml"), "serve")
+	cmd := exec.Command(program, "--config", filepath.Join(g.dir, "config.yaml"), "serve")
 	cmd.Env = append(os.Environ(), settings...)
 	cmd.Stderr = g.log
 	// The kernel ends it even if the test is killed.

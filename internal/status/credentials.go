@@ -92,6 +92,9 @@ func refusalFix(r Refusal) string {
 	case access.PasswordMissing, access.PasswordWrong, access.PasswordExpired:
 		return fmt.Sprintf("sealdrop password set --client %s --generate", r.Client)
 	case access.ProtocolNotEnabled:
+		if r.Protocol != access.FTP {
+			break // a client at the intake, or a producer at the edge
+		}
 		return fmt.Sprintf("sealdrop client set %s --ftp tls", r.Client)
 	case access.TooManyAttempts:
 		if single(r.Address) {

@@ -21,6 +21,7 @@ func Run(m *testing.M, program *string) int {
 	defer os.RemoveAll(dir)
 	*program = filepath.Join(dir, "sealdrop")
 	build := exec.Command("go", "build", "-o", *program, "github.com/sealdrop/sealdrop/cmd/sealdrop")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is delivered: it needs no library of the system
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "building sealdrop: %v\n%s", err, out)
 		return 1

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/sealdrop/sealdrop/internal/durable"
 )
 
 const (
@@ -27,6 +29,8 @@ type Dir struct {
 	root *os.Root
 
 	broken atomic.Pointer[hintedError] // set by the first failed fsync of a folder
+
+	shardSyncs durable.Shared // of the store's folder, for new folders in it
 
 	mu     sync.Mutex
 	shards map[string]bool // folders that this process knows to be durable
@@ -147,16 +151,19 @@ func (d *Dir) findShards() error {
 // another process has just created it, for the reason that findShards gives.
 func (d *Dir) makeShard(shard string) error {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.shards[shard] {
+	known := d.shards[shard]
+	d.mu.Unlock()
+	if known {
 		return d.usable()
 	}
 	if err := d.root.Mkdir(shard, folderMode); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	if err := d.syncFolder("."); err != nil {
+	if err := d.shardSyncs.Do(func() error { return d.syncFolder(".") }); err != nil {
 		return err
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.shards[shard] = true
 	return nil
 }

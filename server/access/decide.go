@@ -165,6 +165,9 @@ func (g *Gate) judge(ctx context.Context, a Attempt, banned time.Time) (Decision
 		f.proved = d.proved && !a.Supposed
 		f.stranger = !g.Learn && !g.Admit(ctx, a.Address)
 		return conclude(AddressNotAllowed)
+	case g.Serves.without(d.client):
+		f.elsewhere = true
+		return conclude(ProtocolNotEnabled)
 	case a.Protocol == FTP:
 		reason, when, err := g.judgePassword(ctx, a, found, &d)
 		f.when, f.password = when, reason == TooManyAttempts

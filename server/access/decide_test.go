@@ -53,6 +53,10 @@ func pending(t *testing.T, f *fixture, _ *access.Attempt) {
 	f.exec(t, "UPDATE keys SET approved_at = 0, imported_by = 'operator:ops'")
 }
 
+func serves(a access.Audience) setting {
+	return func(_ *testing.T, f *fixture, _ *access.Attempt) { f.Serves = a }
+}
+
 func detail(text string) setting {
 	return func(_ *testing.T, _ *fixture, a *access.Attempt) { a.Detail = text }
 }
@@ -141,6 +145,11 @@ func TestReasons(t *testing.T) {
 			{"HTTP on the port for sFTP", []setting{nothingOffered, unproved(access.WrongProtocol), user(""), detail(access.SpeaksHTTP)}, access.WrongProtocol},
 			{"FTP in the clear on the port for TLS", []setting{overFTP, unasked(access.WrongProtocol), user(""), inTheClear, detail(access.SpeaksNothing)}, access.WrongProtocol},
 			{"a producer from a wrong address", []setting{producer, from("198.51.100.1")}, access.AddressNotAllowed},
+			{"a producer at the edge", []setting{producer, serves(access.ClientsOnly)}, access.ProtocolNotEnabled},
+			{"a client at the edge", []setting{serves(access.ClientsOnly)}, access.Allowed},
+			{"a client at the intake", []setting{serves(access.ProducersOnly)}, access.ProtocolNotEnabled},
+			{"a client at the intake over FTP", []setting{overFTP, serves(access.ProducersOnly)}, access.ProtocolNotEnabled},
+			{"address before the edge", []setting{producer, serves(access.ClientsOnly), from("198.51.100.1")}, access.AddressNotAllowed},
 		} {
 			reached[test.want] = true
 			t.Run(test.name, func(t *testing.T) {

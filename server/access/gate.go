@@ -27,6 +27,9 @@ type Config struct {
 	// PlainFTP lets those clients log in over FTP in the clear that are marked for
 	// it. Without it nobody may.
 	PlainFTP bool
+	// Serves is whom this gateway serves; others are refused once they may come from
+	// where they do.
+	Serves Audience
 	// Learn: addresses on nobody's list may come as far as to prove who they are. What
 	// they do short of that is counted and not recorded, since anybody can do it.
 	Learn bool
@@ -38,6 +41,21 @@ type Config struct {
 	// only counted in the log. took is zero where a client gave up before it had
 	// proved anything. nil: nobody is told.
 	Observe func(protocol string, r Reason, took time.Duration)
+}
+
+// Audience is whom a gateway serves.
+type Audience int
+
+// The audiences.
+const (
+	Everybody Audience = iota
+	ClientsOnly
+	ProducersOnly
+)
+
+// without reports whether a client is none of the audience.
+func (a Audience) without(c keys.Client) bool {
+	return a == ClientsOnly && c.Producer() || a == ProducersOnly && !c.Producer()
 }
 
 // Gate decides who gets in. It is safe for concurrent use.

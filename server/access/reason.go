@@ -73,6 +73,7 @@ type facts struct {
 	age           string // that limit
 	stranger      bool   // the address is on nobody's list
 	producer      bool   // the client hands in reports
+	elsewhere     bool   // another host of the gateway serves the likes of it
 	proved        bool   // the client has shown who it is, and may not come in all the same
 
 	ftp       bool
@@ -161,6 +162,8 @@ func explanation(r Reason, f facts) (what, remedy string) {
 			"have it try again; a passphrase prompt that waits behind another window is the usual cause"
 	case WrongProtocol:
 		return wrongProtocol(f)
+	case ProtocolNotEnabled:
+		return elsewhere(f)
 	case TooManyConnections:
 		return fmt.Sprintf("a connection from %s was closed at once: it was one more than %s allows", f.address, f.detail),
 			"have the client open fewer at a time, or raise " + f.detail
@@ -168,6 +171,16 @@ func explanation(r Reason, f facts) (what, remedy string) {
 		return "the gateway could not decide, and so refused", "see the gateway's log for the fault"
 	}
 	return string(r), ""
+}
+
+// elsewhere tells of who came to a host that serves others.
+func elsewhere(f facts) (what, remedy string) {
+	if f.producer {
+		return fmt.Sprintf("%s came to the edge, which serves clients only", f.name()),
+			"have it connect to the intake host, where reports are handed in"
+	}
+	return fmt.Sprintf("%s came to the intake host, which serves producers only", f.name()),
+		"have it connect to the edge, which has the clients' folders"
 }
 
 // addressNotAllowed tells of a client, or of a connection that was closed before

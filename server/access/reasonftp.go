@@ -41,6 +41,9 @@ func explanationFTP(r Reason, f facts) (what, remedy string) {
 		return fmt.Sprintf("the password of %s expired on %s", f.name(), day(f.when)),
 			fmt.Sprintf("set another with `sealdrop password set --client %s --generate`", f.user)
 	case ProtocolNotEnabled:
+		if f.elsewhere {
+			return elsewhere(f)
+		}
 		return fmt.Sprintf("%s may not use FTP", f.name()),
 			useSFTP(f)
 	case TLSFailed:

@@ -90,7 +90,7 @@ func (f facts) lasting() map[string]string {
 	if f.announced.IsValid() {
 		d["announced"] = f.announced.String()
 	}
-	for key, is := range map[string]bool{"tls": f.tls, "nobodys-address": f.stranger, "password-locked": f.password, "producer": f.producer} {
+	for key, is := range map[string]bool{"tls": f.tls, "nobodys-address": f.stranger, "password-locked": f.password, "producer": f.producer, "elsewhere": f.elsewhere} {
 		if is {
 			d[key] = "true"
 		}
@@ -136,7 +136,7 @@ func (s *Seen) explain(detail map[string]string) {
 	f := facts{
 		user: s.User, address: s.Address, keys: s.Offered, owner: detail["owner"], detail: detail["detail"],
 		stranger: detail["nobodys-address"] != "", proved: s.proved, ftp: s.Protocol == FTP,
-		by: detail["importer"], keyID: detail["key-id"], policy: detail["max-age"] != "", age: detail["max-age"], producer: detail["producer"] != "",
+		by: detail["importer"], keyID: detail["key-id"], policy: detail["max-age"] != "", age: detail["max-age"], producer: detail["producer"] != "", elsewhere: detail["elsewhere"] != "",
 		tls: detail["tls"] == "true", unknown: s.Client == "", password: detail["password-locked"] != "",
 	}
 	if s.Key != "" && s.Key != ByPassword {

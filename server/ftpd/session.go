@@ -30,6 +30,14 @@ const (
 	writeTimeout = 30 * time.Second
 )
 
+const (
+	// drainQuiet is how long a session must have done nothing before it ends for a
+	// shutdown: one that fetches file after file is not cut between two of them.
+	drainQuiet = time.Second
+	// drainPoll is how often that is looked at.
+	drainPoll = 50 * time.Millisecond
+)
+
 // session is one control connection. It reads the client's commands, answers
 // those that the library gets wrong or should not see, and feeds it the others;
 // the library's replies come back through it.
@@ -75,6 +83,8 @@ type session struct {
 	listing  *listing
 	software string
 	client   Session
+	commands int // that have come
+	seen     int // of commands, when a session that is to end was last looked at
 	// unconfirmed are the downloads that wait for their client, the oldest first.
 	unconfirmed []*dataConn
 }
@@ -157,15 +167,38 @@ func (s *session) finish() {
 	}
 }
 
-// drain ends the session as soon as no transfer is under way, once the server
-// asks for it.
+// drain ends the session once the server asks for it, as soon as no transfer is
+// under way and it has been quiet.
 func (s *session) drain(over <-chan struct{}) {
 	select {
 	case <-over:
+		return
 	case <-s.conn.Draining():
-		s.draining.Store(true)
-		_ = s.conn.SetReadDeadline(time.Unix(1, 0)) // wakes the reader
 	}
+	poll := time.NewTicker(drainPoll)
+	defer poll.Stop()
+	for since := time.Now(); time.Since(since) <= drainQuiet; {
+		select {
+		case <-over:
+			return
+		case <-poll.C:
+		}
+		if s.stirred() {
+			since = time.Now()
+		}
+	}
+	s.draining.Store(true)
+	_ = s.conn.SetReadDeadline(time.Unix(1, 0)) // wakes the reader
+}
+
+// stirred reports whether a transfer is under way, or a command has come since it
+// was last asked.
+func (s *session) stirred() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stirred := s.transfer != nil || s.commands != s.seen
+	s.seen = s.commands
+	return stirred
 }
 
 // begin books an open file in; false if the session is over.
@@ -194,6 +227,9 @@ func (s *session) next() (line string, err error) {
 			s.log.Debug("control connection ended", "event", "connection.closed", "error", err)
 			return "", io.EOF
 		}
+		s.mu.Lock()
+		s.commands++
+		s.mu.Unlock()
 		if !s.command(line) {
 			return "", io.EOF
 		}

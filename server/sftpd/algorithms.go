@@ -1,6 +1,7 @@
 package sftpd
 
 import (
+	"crypto/fips140"
 	"runtime"
 	"slices"
 
@@ -8,9 +9,36 @@ import (
 	"golang.org/x/sys/cpu"
 )
 
+// rules are what limits the choice of algorithms besides their safety.
+type rules struct {
+	hardwareAES bool
+	// fips: the program runs in FIPS 140-3 mode, and approved algorithms remain. What is
+	// not approved is not offered even where x/crypto would do it.
+	fips bool
+	// enforced: Go itself refuses what is not approved (GODEBUG=fips140=only). X25519
+	// is then not to be had as a part of another exchange either, nor GCM with SSH's own
+	// way to count its nonces.
+	enforced bool
+}
+
+// rulesHere are those of this machine and this process.
+func rulesHere() rules {
+	return rules{hardwareAES: hardwareAES(), fips: fips140.Enabled(), enforced: fips140.Enforced()}
+}
+
 // keyExchanges in the order of preference that decides where the client has
 // none. x/crypto adds the older name of curve25519-sha256 by itself.
-func keyExchanges() []string {
+//
+// In FIPS mode the curves of NIST take the place of Curve25519; ML-KEM with X25519
+// stays, whose secret is as strong as ML-KEM's part, which is approved.
+func (r rules) keyExchanges() []string {
+	nist := []string{ssh.KeyExchangeECDHP256, ssh.KeyExchangeECDHP384, ssh.KeyExchangeECDHP521}
+	switch {
+	case r.enforced:
+		return nist
+	case r.fips:
+		return append([]string{ssh.KeyExchangeMLKEM768X25519}, nist...)
+	}
 	return []string{ssh.KeyExchangeMLKEM768X25519, ssh.KeyExchangeCurve25519}
 }
 
@@ -19,9 +47,9 @@ func keyExchanges() []string {
 // so curl in Debian 12) is offered SHA-2 over the plaintext, as it was in SSH from
 // the beginning; nobody else is. The handshake's hash covers what each side said,
 // so nobody on the way can make a client look like one of those.
-func macsFor(client *kexInit) []string {
+func (r rules) macsFor(client *kexInit) []string {
 	etm := []string{ssh.HMACSHA256ETM, ssh.HMACSHA512ETM}
-	if client == nil || intersects(client.MACsToServer, etm) && intersects(client.MACsToClient, etm) || knowsGCM(client) {
+	if client == nil || intersects(client.MACsToServer, etm) && intersects(client.MACsToClient, etm) || knowsGCM(client) && !r.enforced {
 		return etm
 	}
 	return append(etm, ssh.HMACSHA256, ssh.HMACSHA512)
@@ -42,10 +70,13 @@ func gcmCiphers() []string { return []string{ssh.CipherAES128GCM, ssh.CipherAES2
 // ciphersFor chooses what to offer a client. In SSH the client's order of
 // preference wins, so the only way to give it the cipher that costs both sides
 // least is to offer no other. client is nil if its first packet is not known.
-func ciphersFor(client *kexInit, hardwareAES bool) []string {
+func (r rules) ciphersFor(client *kexInit) []string {
 	gcm := gcmCiphers()
 	ctr := []string{ssh.CipherAES128CTR, ssh.CipherAES256CTR}
-	if !hardwareAES {
+	switch {
+	case r.enforced:
+		return ctr
+	case !r.hardwareAES && !r.fips:
 		return slices.Concat([]string{ssh.CipherChaCha20Poly1305}, gcm, ctr)
 	}
 	if client != nil && knowsGCM(client) {

@@ -17,6 +17,11 @@ import (
 // transfers are over.
 const drainPoll = 50 * time.Millisecond
 
+// drainQuiet is how long a session must have asked for nothing before it ends for a
+// shutdown: one that fetches file after file is not cut between two of them, and one
+// that has just begun may do what it came for.
+const drainQuiet = time.Second
+
 // connection is a logged-in client's SSH connection with its channels.
 type connection struct {
 	server  *Server
@@ -26,6 +31,8 @@ type connection struct {
 	hello   *helloConn
 	session Session
 	share   *share // the client's
+
+	hostKeys *hostKeySet // those of its handshake
 
 	handles   atomic.Int32 // open files and folders
 	requested atomic.Int64 // when the last request came or was answered, unix nanoseconds
@@ -37,14 +44,15 @@ type connection struct {
 
 func newConnection(s *Server, l *login, sc *ssh.ServerConn, hc *helloConn, session Session) *connection {
 	c := &connection{
-		server:  s,
-		log:     l.log.With("client", session.Client()),
-		conn:    l.conn,
-		ssh:     sc,
-		hello:   hc,
-		session: session,
-		share:   s.shares.of(session.Client()),
-		streams: make(map[*stream]struct{}),
+		server:   s,
+		log:      l.log.With("client", session.Client()),
+		conn:     l.conn,
+		ssh:      sc,
+		hello:    hc,
+		session:  session,
+		share:    s.shares.of(session.Client()),
+		hostKeys: l.hostKeys,
+		streams:  make(map[*stream]struct{}),
 	}
 	c.touch()
 	return c
@@ -66,9 +74,11 @@ func (c *connection) serve(ctx context.Context, channels <-chan ssh.NewChannel, 
 	over := make(chan struct{})
 	defer close(over)
 
-	// Global requests ask for forwarding or are keepalives; a refusal is what
-	// both want to hear.
-	wg.Go(func() { ssh.DiscardRequests(requests) })
+	wg.Go(func() {
+		defer c.contain()
+		c.announceHostKeys()
+		c.answer(requests)
+	})
 	wg.Go(func() { c.watch(over) })
 	for offer := range channels {
 		ch, reqs, ok := c.accept(offer)
@@ -221,7 +231,7 @@ func (c *connection) verdict(draining bool) string {
 		return "transfer stalled"
 	case !busy && since(&c.requested) > cfg.IdleTimeout:
 		return "idle"
-	case draining && !busy && c.handles.Load() == 0:
+	case draining && !busy && c.handles.Load() == 0 && since(&c.requested) > drainQuiet:
 		return "server is shutting down"
 	case c.probed.Load() != 0 && since(&c.probed) > cfg.Keepalive && since(&c.hello.heard) > cfg.Keepalive:
 		return "the peer does not answer"

@@ -107,8 +107,8 @@ func FuzzHello(f *testing.F) {
 		if all, _ := io.ReadAll(hc); !bytes.Equal(all, data) {
 			t.Errorf("replayed %d bytes of %d", len(all), len(data))
 		}
-		_ = ciphersFor(h.kex, true)
-		_ = macsFor(h.kex)
+		_ = rulesHere().ciphersFor(h.kex)
+		_ = rulesHere().macsFor(h.kex)
 	})
 }
 

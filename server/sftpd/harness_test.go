@@ -135,6 +135,7 @@ type harness struct {
 	gate   *testGate
 	key    ssh.Signer
 	server *server.Server
+	sftpd  *sftpd.Server
 	addr   string
 	log    *lockedBuffer
 }
@@ -168,6 +169,7 @@ func start(t testing.TB, opt options) *harness {
 	if err != nil {
 		t.Fatal(err)
 	}
+	h.sftpd = sftpServer
 	limits := server.DefaultLimits()
 	if opt.limits != nil {
 		opt.limits(&limits)

@@ -36,12 +36,13 @@ type (
 
 // login is one connection's way to a session. Its callbacks run one at a time.
 type login struct {
-	server  *Server
-	ctx     context.Context
-	conn    Conn
-	log     *slog.Logger
-	attempt Attempt
-	offers  int
+	server   *Server
+	hostKeys *hostKeySet
+	ctx      context.Context
+	conn     Conn
+	log      *slog.Logger
+	attempt  Attempt
+	offers   int
 
 	asked   bool    // Gate.Login was called, and has recorded its decision
 	session Session // what it returned
@@ -53,9 +54,9 @@ type login struct {
 func (l *login) config(h hello) *ssh.ServerConfig {
 	cfg := &ssh.ServerConfig{
 		Config: ssh.Config{
-			KeyExchanges: keyExchanges(),
-			Ciphers:      ciphersFor(h.kex, l.server.aes),
-			MACs:         macsFor(h.kex),
+			KeyExchanges: l.server.rules.keyExchanges(),
+			Ciphers:      l.server.rules.ciphersFor(h.kex),
+			MACs:         l.server.rules.macsFor(h.kex),
 		},
 		PublicKeyAuthAlgorithms:   publicKeyAlgorithms(),
 		MaxAuthTries:              l.server.cfg.MaxTries,
@@ -64,7 +65,7 @@ func (l *login) config(h hello) *ssh.ServerConfig {
 		VerifiedPublicKeyCallback: l.verified,
 		AuthLogCallback:           l.failed,
 	}
-	for _, key := range l.server.hostKeys {
+	for _, key := range l.hostKeys.serving {
 		cfg.AddHostKey(key)
 	}
 	return cfg

@@ -3,12 +3,12 @@ package sftpd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pkg/sftp"
@@ -34,6 +34,9 @@ type Config struct {
 	// HostKeys prove the gateway to its clients: an Ed25519 key, and an RSA key
 	// for clients that know no other.
 	HostKeys []ssh.Signer
+	// NextHostKeys are announced to clients, and not used yet. See
+	// [Server.SetHostKeys].
+	NextHostKeys []ssh.Signer
 	// CheckKey is the policy on keys that holds before anybody is asked whether
 	// they are registered: type and size.
 	CheckKey func(ssh.PublicKey) error
@@ -108,8 +111,8 @@ var setNamesPerReply = sync.OnceFunc(func() { sftp.MaxFilelist = namesPerReply }
 // Server serves sFTP to clients that a [Gate] lets in.
 type Server struct {
 	cfg      Config
-	hostKeys []ssh.Signer
-	aes      bool
+	hostKeys atomic.Pointer[hostKeySet]
+	rules    rules
 	shares   *shares
 }
 
@@ -119,12 +122,12 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	keys, err := hostKeys(cfg.HostKeys)
-	if err != nil {
-		return nil, fmt.Errorf("sftp server: %w", err)
+	s := &Server{cfg: cfg, rules: rulesHere(), shares: newShares()}
+	if err := s.SetHostKeys(cfg.HostKeys, cfg.NextHostKeys); err != nil {
+		return nil, err
 	}
 	setNamesPerReply()
-	return &Server{cfg: cfg, hostKeys: keys, aes: hardwareAES(), shares: newShares()}, nil
+	return s, nil
 }
 
 // ServeConn serves one connection from its first byte to its end, and closes it.
@@ -139,7 +142,7 @@ func (s *Server) ServeConn(ctx context.Context, c Conn) {
 	}()
 	defer context.AfterFunc(ctx, func() { _ = c.Close() })()
 
-	l := &login{server: s, ctx: ctx, conn: c, log: log, attempt: Attempt{Address: c.Remote()}}
+	l := &login{server: s, hostKeys: s.hostKeys.Load(), ctx: ctx, conn: c, log: log, attempt: Attempt{Address: c.Remote()}}
 	defer l.closeSession()
 	h, hc, err := exchangeHello(c)
 	l.attempt.ClientVersion = printable(h.version, maxIdentification)

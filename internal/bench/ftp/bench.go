@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sealdrop/sealdrop/internal/bench/measure"
 )
 
 // settings is what the command line says.
@@ -61,8 +63,8 @@ type bench struct {
 	result   *result
 }
 
-// measure runs the benchmark. It says on progress how far it is.
-func measure(ctx context.Context, s settings, progress io.Writer) (*result, error) {
+// runAll runs the benchmark. It says on progress how far it is.
+func runAll(ctx context.Context, s settings, progress io.Writer) (*result, error) {
 	b := &bench{settings: s, progress: progress, result: newResult(s)}
 	defer b.close()
 	if err := b.prepare(ctx); err != nil {
@@ -157,11 +159,11 @@ func (b *bench) close() {
 // run measures every cell once on every server: uploads first, so that there is
 // something to download.
 func (b *bench) run(ctx context.Context, round int) error {
-	running := make([]*process, len(b.servers))
+	running := make([]*measure.Server, len(b.servers))
 	defer func() {
 		for i, p := range running {
 			if p != nil {
-				p.stop()
+				p.Stop()
 				_ = os.RemoveAll(filepath.Join(b.data, b.servers[i].name()))
 			}
 		}
@@ -182,7 +184,7 @@ func (b *bench) run(ctx context.Context, round int) error {
 				i = (i + round) % len(b.servers)
 				c := cell{tls: overTLS, upload: upload}
 				if err := b.one(ctx, i, running[i], c, round == 0); err != nil {
-					return fmt.Errorf("%s, %s: %w%s", b.servers[i].name(), c, err, running[i].lastWords())
+					return fmt.Errorf("%s, %s: %w%s", b.servers[i].name(), c, err, running[i].LastWords())
 				}
 			}
 		}
@@ -191,8 +193,8 @@ func (b *bench) run(ctx context.Context, round int) error {
 }
 
 // one measures one cell on one server. A download removes the file when it is done.
-func (b *bench) one(ctx context.Context, i int, p *process, c cell, verify bool) error {
-	s, err := dial(ctx, p.address, b.servers[i].login(), c.tls)
+func (b *bench) one(ctx context.Context, i int, p *measure.Server, c cell, verify bool) error {
+	s, err := dial(ctx, p.Address, b.servers[i].login(), c.tls)
 	if err != nil {
 		return err
 	}
@@ -244,13 +246,13 @@ func warm(size int) error {
 }
 
 // timed transfers the file.
-func (b *bench) timed(s *session, p *process, c cell) (sample, error) {
+func (b *bench) timed(s *session, p *measure.Server, c cell) (sample, error) {
 	time.Sleep(settle)
-	serverBefore, err := treeTime(p.pid())
+	serverBefore, err := measure.TreeTime(p.PID())
 	if err != nil {
 		return sample{}, err
 	}
-	clientBefore := ownTime()
+	clientBefore := measure.OwnTime()
 	started := time.Now()
 	if c.upload {
 		err = s.upload(fileName, b.file, b.content)
@@ -260,9 +262,9 @@ func (b *bench) timed(s *session, p *process, c cell) (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
-	taken := sample{wall: time.Since(started), client: ownTime() - clientBefore}
+	taken := sample{wall: time.Since(started), client: measure.OwnTime() - clientBefore}
 	time.Sleep(settle)
-	serverAfter, err := treeTime(p.pid())
+	serverAfter, err := measure.TreeTime(p.PID())
 	taken.server = serverAfter - serverBefore
 	return taken, err
 }

@@ -34,7 +34,7 @@ func run() int {
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	result, err := measure(ctx, s, os.Stderr)
+	result, err := runAll(ctx, s, os.Stderr)
 	if err == nil {
 		err = result.write(os.Stdout)
 	}

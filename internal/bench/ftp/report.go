@@ -3,14 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
-	"regexp"
-	"runtime"
-	"slices"
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/sealdrop/sealdrop/internal/bench/measure"
 )
 
 // yardstick is the server to which the others are compared.
@@ -33,17 +29,7 @@ type key struct {
 }
 
 func newResult(s settings) *result {
-	return &result{settings: s, samples: make(map[key][]sample), negotiated: make(map[string]string), when: time.Now(), load: load()}
-}
-
-// load returns how many processes were ready to run in the last minute on average.
-func load() string {
-	text, err := os.ReadFile("/proc/loadavg")
-	if err != nil {
-		return ""
-	}
-	minute, _, _ := strings.Cut(string(text), " ")
-	return minute
+	return &result{settings: s, samples: make(map[key][]sample), negotiated: make(map[string]string), when: time.Now(), load: measure.Load()}
 }
 
 func (r *result) add(server string, c cell, s sample) {
@@ -59,7 +45,7 @@ func (r *result) median(server string, c cell) sample {
 		for i, s := range samples {
 			values[i] = of(s)
 		}
-		return median(values)
+		return measure.Median(values)
 	}
 	return sample{
 		wall:   middle(func(s sample) time.Duration { return s.wall }),
@@ -68,23 +54,10 @@ func (r *result) median(server string, c cell) sample {
 	}
 }
 
-// median returns 0 for no values.
-func median(values []time.Duration) time.Duration {
-	if len(values) == 0 {
-		return 0
-	}
-	values = slices.Sorted(slices.Values(values))
-	half := len(values) / 2
-	if len(values)%2 == 1 {
-		return values[half]
-	}
-	return (values[half-1] + values[half]) / 2
-}
-
 // write prints the result as Markdown.
 func (r *result) write(w io.Writer) error {
 	var out strings.Builder
-	fmt.Fprintf(&out, "Measured on %s: %s.\n", r.when.UTC().Format(time.DateOnly), machine())
+	fmt.Fprintf(&out, "Measured on %s: %s.\n", r.when.UTC().Format(time.DateOnly), measure.Machine())
 	if r.load != "" {
 		fmt.Fprintf(&out, "Before the run, %s processes were running on average: each slows what is measured.\n", r.load)
 	}
@@ -101,19 +74,10 @@ func (r *result) write(w io.Writer) error {
 }
 
 func (r *result) where() string {
-	if filesystem(r.dir) == unix.TMPFS_MAGIC {
+	if measure.InMemory(r.dir) {
 		return "in memory (" + r.dir + ")"
 	}
 	return "in " + r.dir + " (Sealdrop syncs an upload before it answers; the peers don't)"
-}
-
-// filesystem returns the magic number of statfs(2), 0 if it can't be told.
-func filesystem(dir string) int64 {
-	var fs unix.Statfs_t
-	if err := unix.Statfs(dir, &fs); err != nil {
-		return 0
-	}
-	return fs.Type
 }
 
 func (r *result) table(out *strings.Builder) {
@@ -127,7 +91,7 @@ func (r *result) table(out *strings.Builder) {
 			})
 		}
 	}
-	writeTable(out, rows)
+	measure.WriteTable(out, rows)
 }
 
 func ratio(value, base time.Duration) string {
@@ -135,28 +99,6 @@ func ratio(value, base time.Duration) string {
 		return fmt.Sprintf("%.2f", value.Seconds())
 	}
 	return fmt.Sprintf("%.2f (%.2f×)", value.Seconds(), value.Seconds()/base.Seconds())
-}
-
-// writeTable aligns the columns, so that the table reads well as it is.
-func writeTable(out *strings.Builder, rows [][]string) {
-	widths := make([]int, len(rows[0]))
-	for _, row := range rows {
-		for i, text := range row {
-			widths[i] = max(widths[i], len([]rune(text)))
-		}
-	}
-	for n, row := range rows {
-		for i, text := range row {
-			fmt.Fprintf(out, "| %-*s ", widths[i], text)
-		}
-		out.WriteString("|\n")
-		if n == 0 {
-			for _, width := range widths {
-				out.WriteString("|" + strings.Repeat("-", width+2))
-			}
-			out.WriteString("|\n")
-		}
-	}
 }
 
 // cpuCells is in how many of the cells Sealdrop may use no more processor time than the
@@ -191,7 +133,7 @@ func (r *result) targets(out *strings.Builder) {
 		fmt.Sprintf("%s (%d of %d, target %d)", mark(thrifty >= cpuCells), thrifty, len(cells), cpuCells),
 		fmt.Sprintf("%s (%d of %d, target %d)", mark(fast == len(cells)), fast, len(cells), len(cells)),
 	})
-	writeTable(out, rows)
+	measure.WriteTable(out, rows)
 }
 
 // fastestPeer returns the least wall time of a peer.
@@ -209,32 +151,4 @@ func mark(met bool) string {
 		return "met"
 	}
 	return "missed"
-}
-
-var (
-	modelName  = regexp.MustCompile(`(?m)^model name\s*:\s*(.+)$`)
-	prettyName = regexp.MustCompile(`(?m)^PRETTY_NAME="?([^"\n]+)`)
-)
-
-// machine describes this computer in a line.
-func machine() string {
-	parts := []string{fmt.Sprintf("%d cores", runtime.NumCPU())}
-	parts = append(parts, firstMatch("/proc/cpuinfo", modelName)...)
-	if release, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
-		parts = append(parts, "Linux "+strings.TrimSpace(string(release)))
-	}
-	parts = append(parts, firstMatch("/etc/os-release", prettyName)...)
-	return strings.Join(append(parts, runtime.Version()), ", ")
-}
-
-// firstMatch returns the first group of the first match in the file, or nothing.
-func firstMatch(file string, of *regexp.Regexp) []string {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil
-	}
-	if m := of.FindSubmatch(text); m != nil {
-		return []string{string(m[1])}
-	}
-	return nil
 }

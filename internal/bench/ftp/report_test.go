@@ -8,23 +8,6 @@ import (
 	"time"
 )
 
-func TestMedian(t *testing.T) {
-	t.Parallel()
-	for _, test := range []struct {
-		values []time.Duration
-		want   time.Duration
-	}{
-		{nil, 0},
-		{[]time.Duration{3}, 3},
-		{[]time.Duration{9, 1, 3}, 3},
-		{[]time.Duration{9, 1, 3, 5}, 4},
-	} {
-		if got := median(test.values); got != test.want {
-			t.Errorf("the median of %v is %v, not %v", test.values, got, test.want)
-		}
-	}
-}
-
 // named is a server of which only the name counts.
 type named string
 

@@ -72,6 +72,7 @@ type Journal struct {
 	file  *os.File
 	end   int64 // of the last whole line
 	known map[[sha256.Size]byte]memory
+	syncs durable.Shared // notes that come at once share a sync
 }
 
 // memory is what is kept of a line of the journal.
@@ -195,16 +196,24 @@ func (j *Journal) Record(l Line, info fs.FileInfo, report string) error {
 	if err != nil {
 		return fmt.Errorf("writing the journal: %w", err)
 	}
+	if err := j.append(append(text, '\n')); err != nil {
+		return fmt.Errorf("writing the journal: %w", err)
+	}
+	// If this fails, the note may be there or not; it is true in any case.
+	if err := j.syncs.Do(j.file.Sync); err != nil {
+		return fmt.Errorf("writing the journal: %w", err)
+	}
+	return nil
+}
+
+// append writes a line, always behind the last whole one: what a full disk or a crash
+// left of another is written over.
+func (j *Journal) append(line []byte) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	// Always behind the last whole line: what a full disk or a crash left of another
-	// is written over.
-	n, err := j.file.WriteAt(append(text, '\n'), j.end)
-	if err == nil {
-		err = j.file.Sync()
-	}
+	n, err := j.file.WriteAt(line, j.end)
 	if err != nil {
-		return errors.Join(fmt.Errorf("writing the journal: %w", err), j.file.Truncate(j.end))
+		return errors.Join(err, j.file.Truncate(j.end))
 	}
 	j.end += int64(n)
 	return nil

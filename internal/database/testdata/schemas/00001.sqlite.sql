@@ -1,0 +1,271 @@
+CREATE TABLE goose_db_version (
+		id INTEGER PRIMARY KEY AUTOINCREMENT,
+		version_id INTEGER NOT NULL,
+		is_applied INTEGER NOT NULL,
+		tstamp TIMESTAMP DEFAULT (datetime('now'))
+	);
+CREATE TABLE clients (
+    id          TEXT   NOT NULL PRIMARY KEY,
+    name        TEXT   NOT NULL,
+    retention   BIGINT NOT NULL,         -- 0: the gateway's default
+    disabled    BIGINT NOT NULL,
+    ftp         TEXT   NOT NULL,         -- tls ('' means the same), plain, off
+    quota_bytes BIGINT NOT NULL,         -- 0: the gateway's default; -1: no limit
+    quota_files BIGINT NOT NULL,         -- the same
+    delivers_to TEXT   NOT NULL,         -- a producer's account: the clients it delivers to, comma-separated, * for all; '' for a client
+    notify      TEXT   NOT NULL DEFAULT '', -- JSON, who is told of what; '' for nobody
+    declared    TEXT   NOT NULL,         -- JSON, field to "file:line", of what the configuration declares; '' if nothing
+    created_at  BIGINT NOT NULL
+);
+CREATE TABLE client_usage (
+    client_id TEXT   NOT NULL PRIMARY KEY REFERENCES clients (id) ON DELETE CASCADE,
+    files     BIGINT NOT NULL,
+    bytes     BIGINT NOT NULL
+);
+CREATE TABLE client_networks (
+    client_id TEXT NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
+    prefix    TEXT NOT NULL,             -- canonical CIDR
+    PRIMARY KEY (client_id, prefix)
+);
+CREATE TABLE keys (
+    id             TEXT   NOT NULL PRIMARY KEY,
+    client_id      TEXT   NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
+    kind           TEXT   NOT NULL,      -- ssh, pgp
+    fingerprint    TEXT   NOT NULL,
+    algorithm      TEXT   NOT NULL,
+    label          TEXT   NOT NULL,      -- an SSH key's comment, a PGP key's user id
+    material       TEXT   NOT NULL,      -- the public key: authorized_keys line, or armored certificate
+    added_at       BIGINT NOT NULL,
+    expires_at     BIGINT NOT NULL,      -- what the key itself says
+    max_age        BIGINT NOT NULL,      -- what the gateway's policy said when it was imported, from added_at on; 0: no limit
+    retires_at     BIGINT NOT NULL,      -- what an operator said
+    revoked_at     BIGINT NOT NULL,
+    revoked_reason TEXT   NOT NULL,
+    last_used_at   BIGINT NOT NULL,
+    imported_by    TEXT   NOT NULL,
+    imported_uid   BIGINT NOT NULL,      -- the operating-system user; -1 where it is not known
+    imported_login BIGINT NOT NULL,      -- who had logged in, as the kernel knows; -1 where it does not
+    approved_by    TEXT   NOT NULL,      -- '' where no approval was asked for
+    approved_at    BIGINT NOT NULL,      -- 0: it waits for an approval, and does nothing
+    replaces       TEXT   NOT NULL,      -- ids of the keys that retire once it is approved, comma-separated
+    overlap        BIGINT NOT NULL       -- how long these are good from then on
+);
+CREATE UNIQUE INDEX keys_fingerprint ON keys (kind, fingerprint);
+CREATE INDEX keys_client ON keys (client_id, kind, revoked_at, approved_at, expires_at, added_at, max_age, retires_at);
+CREATE INDEX keys_expiring ON keys (expires_at, added_at, max_age, retires_at, approved_at, client_id, kind, fingerprint, id) WHERE expires_at > 0 AND revoked_at = 0;
+CREATE INDEX keys_aging ON keys (added_at, max_age, expires_at, retires_at, approved_at, client_id, kind, fingerprint, id) WHERE max_age > 0 AND revoked_at = 0;
+CREATE INDEX keys_retiring ON keys (retires_at, added_at, expires_at, max_age, approved_at, client_id, kind, fingerprint, id) WHERE retires_at > 0 AND revoked_at = 0;
+CREATE INDEX keys_pending ON keys (client_id) WHERE approved_at = 0;
+CREATE TABLE key_updates (
+    key_id         TEXT   NOT NULL PRIMARY KEY REFERENCES keys (id) ON DELETE CASCADE,
+    material       TEXT   NOT NULL,
+    renews         BIGINT NOT NULL,      -- it was retired, and is to be good again
+    changes        TEXT   NOT NULL,      -- for people, one a line
+    at             BIGINT NOT NULL,
+    imported_by    TEXT   NOT NULL,
+    imported_uid   BIGINT NOT NULL,
+    imported_login BIGINT NOT NULL
+);
+CREATE TABLE passwords (
+    client_id    TEXT   NOT NULL PRIMARY KEY REFERENCES clients (id) ON DELETE CASCADE,
+    hash         TEXT   NOT NULL,        -- PHC string: $argon2id$v=19$m=…,t=…,p=…$salt$hash
+    set_at       BIGINT NOT NULL,
+    expires_at   BIGINT NOT NULL,
+    last_used_at BIGINT NOT NULL
+);
+CREATE TABLE entries (
+    id           TEXT   NOT NULL PRIMARY KEY,
+    client_id    TEXT   NOT NULL REFERENCES clients (id),
+    parent_id    TEXT   NOT NULL,        -- '' for the client's folder itself
+    name         TEXT   NOT NULL,        -- one segment
+    kind         TEXT   NOT NULL,        -- report, upload, folder
+    state        TEXT   NOT NULL,        -- held, published, collected, removed
+    size         BIGINT NOT NULL,
+    sha256       TEXT   NOT NULL,        -- of what the blob holds; '' for folders, and while it is not known yet
+    plain_size   BIGINT NOT NULL,        -- -1 for uploads
+    blob         TEXT   NOT NULL,
+    sealed_to    TEXT   NOT NULL,        -- fingerprints, comma-separated
+    received_at  BIGINT NOT NULL,
+    published_at BIGINT NOT NULL,
+    modified_at  BIGINT NOT NULL,
+    expires_at   BIGINT NOT NULL,
+    collected_at BIGINT NOT NULL,
+    removed_at   BIGINT NOT NULL,
+    legal_hold   BIGINT NOT NULL,        -- 1: its own; 2: its client's; 3: both; 0: none
+    hold_reason  TEXT   NOT NULL,        -- of its own
+    replaces     BIGINT NOT NULL,        -- a held report takes the place of its name's file once it is released
+    coverage     TEXT   NOT NULL         -- byte ranges that went out in transfers that ended well
+);
+CREATE UNIQUE INDEX entries_visible ON entries (client_id, parent_id, name) WHERE state IN ('published', 'collected');
+CREATE INDEX entries_client ON entries (client_id, received_at, id);
+CREATE INDEX entries_received ON entries (received_at, id);
+CREATE INDEX entries_parent ON entries (parent_id, kind) WHERE parent_id <> '';
+CREATE INDEX entries_due ON entries (expires_at, id, size) WHERE expires_at > 0 AND legal_hold = 0;
+CREATE INDEX entries_held ON entries (client_id, received_at, id) WHERE state = 'held';
+CREATE INDEX entries_published ON entries (published_at, kind, size) WHERE published_at > 0;
+CREATE INDEX entries_collected ON entries (collected_at) WHERE collected_at > 0 AND kind = 'report';
+CREATE INDEX entries_uncollected ON entries (client_id, published_at, expires_at, legal_hold, id) WHERE state = 'published' AND kind = 'report';
+CREATE INDEX entries_habit ON entries (client_id, collected_at, published_at) WHERE collected_at > 0 AND kind = 'report';
+CREATE INDEX entries_state ON entries (state, kind) WHERE kind <> 'folder';
+CREATE UNIQUE INDEX entries_blob ON entries (blob) WHERE blob <> '';
+CREATE INDEX entries_undigested ON entries (blob) WHERE sha256 = '' AND blob <> '';
+CREATE INDEX entries_on_hold ON entries (client_id, received_at, id) WHERE legal_hold > 0;
+CREATE TABLE legal_holds (
+    client_id TEXT   NOT NULL PRIMARY KEY REFERENCES clients (id),
+    reason    TEXT   NOT NULL,
+    since     BIGINT NOT NULL,
+    set_by    TEXT   NOT NULL
+);
+CREATE TABLE sources (
+    client_id TEXT   NOT NULL,
+    source    TEXT   NOT NULL,
+    entry_id  TEXT   NOT NULL,
+    at        BIGINT NOT NULL,
+    PRIMARY KEY (client_id, source)
+);
+CREATE INDEX sources_at ON sources (at);
+CREATE TABLE receipts (
+    id          TEXT   NOT NULL PRIMARY KEY,
+    entry_id    TEXT   NOT NULL,
+    client_id   TEXT   NOT NULL,
+    name        TEXT   NOT NULL,
+    sha256      TEXT   NOT NULL,         -- '' while it is not known yet
+    protocol    TEXT   NOT NULL,
+    address     TEXT   NOT NULL,
+    fingerprint TEXT   NOT NULL,
+    started_at  BIGINT NOT NULL,
+    ended_at    BIGINT NOT NULL,
+    bytes       BIGINT NOT NULL,
+    size        BIGINT NOT NULL,
+    evidence    TEXT   NOT NULL
+);
+CREATE INDEX receipts_entry ON receipts (entry_id);
+CREATE INDEX receipts_client ON receipts (client_id, ended_at);
+CREATE TABLE partials (
+    client_id TEXT   NOT NULL,
+    name      TEXT   NOT NULL,           -- the whole path
+    blob      TEXT   NOT NULL,
+    size      BIGINT NOT NULL,
+    at        BIGINT NOT NULL,
+    PRIMARY KEY (client_id, name)
+);
+CREATE UNIQUE INDEX partials_blob ON partials (blob);
+CREATE TABLE garbage (
+    blob  TEXT   NOT NULL PRIMARY KEY,
+    since BIGINT NOT NULL
+);
+CREATE INDEX garbage_since ON garbage (since);
+CREATE TABLE bans (
+    address  TEXT   NOT NULL PRIMARY KEY, -- an IPv4 address, an IPv6 /64, or 'client:ID' for a client's password
+    until_at BIGINT NOT NULL,
+    failures BIGINT NOT NULL
+);
+CREATE TABLE marks (
+    name TEXT   NOT NULL PRIMARY KEY,
+    n    BIGINT NOT NULL
+);
+CREATE TABLE audit (
+    seq       BIGINT NOT NULL PRIMARY KEY,
+    at        BIGINT NOT NULL,
+    event     TEXT   NOT NULL,
+    actor     TEXT   NOT NULL,
+    client_id TEXT   NOT NULL,
+    subject   TEXT   NOT NULL,
+    detail    TEXT   NOT NULL,           -- JSON object
+    hash      TEXT   NOT NULL            -- of this record and the hash before it
+);
+CREATE INDEX audit_client ON audit (client_id, seq);
+CREATE INDEX audit_data ON audit (client_id, subject, seq) WHERE event IN ('data.unreachable', 'data.reached');
+CREATE INDEX audit_refused_at ON audit (at) WHERE event = 'login.refused';
+CREATE INDEX audit_attempts ON audit (seq) WHERE event IN ('login.allowed', 'login.refused', 'session.ended', 'data.unreachable', 'data.refused');
+CREATE INDEX audit_refused ON audit (client_id, seq) WHERE event = 'login.refused';
+CREATE TABLE strangers (
+    protocol  TEXT   NOT NULL,
+    address   TEXT   NOT NULL,           -- an IPv4 address, an IPv6 /64, or 'others'
+    reason    TEXT   NOT NULL,
+    user_name TEXT   NOT NULL,           -- the last that was given, '' if none was
+    detail    TEXT   NOT NULL,           -- the last, too
+    first_at  BIGINT NOT NULL,
+    last_at   BIGINT NOT NULL,
+    times     BIGINT NOT NULL,
+    PRIMARY KEY (protocol, address, reason)
+);
+CREATE INDEX strangers_last ON strangers (last_at);
+CREATE TABLE producers (
+    name         TEXT   NOT NULL PRIMARY KEY,
+    secret       TEXT   NOT NULL,        -- SHA-256 of its token, lower-case hex; '' if it proves itself with a certificate
+    clients      TEXT   NOT NULL,        -- ids, comma-separated; '*' for all
+    added_at     BIGINT NOT NULL,
+    expires_at   BIGINT NOT NULL,
+    revoked_at   BIGINT NOT NULL,
+    last_used_at BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX producers_secret ON producers (secret) WHERE secret <> '';
+CREATE TABLE idempotency_keys (
+    producer TEXT   NOT NULL,
+    key      TEXT   NOT NULL,
+    content  TEXT   NOT NULL,
+    at       BIGINT NOT NULL,
+    status   BIGINT NOT NULL,            -- of HTTP; 0 while there is no answer
+    answer   TEXT   NOT NULL,            -- JSON
+    PRIMARY KEY (producer, key)
+);
+CREATE INDEX idempotency_keys_at ON idempotency_keys (at);
+CREATE TABLE outbox (
+    id        TEXT   NOT NULL PRIMARY KEY,
+    at        BIGINT NOT NULL,
+    kind      TEXT   NOT NULL,
+    client_id TEXT   NOT NULL,
+    subject   TEXT   NOT NULL,
+    detail    TEXT   NOT NULL            -- JSON object
+);
+CREATE INDEX outbox_at ON outbox (at, id);
+CREATE TABLE told (
+    key TEXT   NOT NULL PRIMARY KEY,
+    at  BIGINT NOT NULL
+);
+CREATE INDEX told_at ON told (at);
+CREATE TABLE messages (
+    id         TEXT   NOT NULL PRIMARY KEY,
+    client_id  TEXT   NOT NULL,          -- '' if it is for the operators
+    channel    TEXT   NOT NULL,          -- email, webhook, sms
+    target     TEXT   NOT NULL,
+    kind       TEXT   NOT NULL,
+    content    TEXT   NOT NULL,          -- JSON: what it tells, before it is put into words
+    state      TEXT   NOT NULL,          -- pending, sent, dead
+    created_at BIGINT NOT NULL,
+    since      BIGINT NOT NULL,          -- from when on it is given only so much time
+    next_at    BIGINT NOT NULL,          -- of a claimed one: when its claim is over
+    claimed    BIGINT NOT NULL,          -- somebody is sending it
+    claims     BIGINT NOT NULL,          -- how often it was taken up; tells claims apart
+    tries      BIGINT NOT NULL,          -- of them, those that failed since
+    last_error TEXT   NOT NULL,
+    answer     TEXT   NOT NULL,          -- the last thing that the other side said
+    settled_at BIGINT NOT NULL           -- when it was sent or given up
+);
+CREATE INDEX messages_due ON messages (channel, target, next_at) WHERE state = 'pending';
+CREATE INDEX messages_state ON messages (state, created_at, id);
+CREATE INDEX messages_client ON messages (client_id, created_at, id);
+INSERT INTO clients (created_at, declared, delivers_to, disabled, ftp, id, name, notify, quota_bytes, quota_files, retention) VALUES (1700000000000010, 'declared of clients: it''s äß', 'delivers_to of clients: it''s äß', 1700000000000003, 'ftp of clients: it''s äß', 'acme', 'name of clients: it''s äß', 'notify of clients: it''s äß', 1700000000000005, 1700000000000006, 1700000000000002);
+INSERT INTO client_usage (bytes, client_id, files) VALUES (1700000000000002, 'acme', 1700000000000001);
+INSERT INTO client_networks (client_id, prefix) VALUES ('acme', 'prefix of client_networks: it''s äß');
+INSERT INTO keys (added_at, algorithm, approved_at, approved_by, client_id, expires_at, fingerprint, id, imported_by, imported_login, imported_uid, kind, label, last_used_at, material, max_age, overlap, replaces, retires_at, revoked_at, revoked_reason) VALUES (1700000000000007, 'algorithm of keys: it''s äß', 1700000000000018, 'approved_by of keys: it''s äß', 'acme', 1700000000000008, 'fingerprint of keys: it''s äß', 'key', 'imported_by of keys: it''s äß', 1700000000000016, 1700000000000015, 'kind of keys: it''s äß', 'label of keys: it''s äß', 1700000000000013, 'material of keys: it''s äß', 1700000000000009, 1700000000000020, 'replaces of keys: it''s äß', 1700000000000010, 1700000000000011, 'revoked_reason of keys: it''s äß');
+INSERT INTO key_updates (at, changes, imported_by, imported_login, imported_uid, key_id, material, renews) VALUES (1700000000000004, 'changes of key_updates: it''s äß', 'imported_by of key_updates: it''s äß', 1700000000000007, 1700000000000006, 'key', 'material of key_updates: it''s äß', 1700000000000002);
+INSERT INTO passwords (client_id, expires_at, hash, last_used_at, set_at) VALUES ('acme', 1700000000000003, 'hash of passwords: it''s äß', 1700000000000004, 1700000000000002);
+INSERT INTO entries (blob, client_id, collected_at, coverage, expires_at, hold_reason, id, kind, legal_hold, modified_at, name, parent_id, plain_size, published_at, received_at, removed_at, replaces, sealed_to, sha256, size, state) VALUES ('blob of entries: it''s äß', 'acme', 1700000000000015, 'coverage of entries: it''s äß', 1700000000000014, 'hold_reason of entries: it''s äß', 'id of entries: it''s äß', 'kind of entries: it''s äß', 1700000000000017, 1700000000000013, 'name of entries: it''s äß', 'parent_id of entries: it''s äß', 1700000000000008, 1700000000000012, 1700000000000011, 1700000000000016, 1700000000000019, 'sealed_to of entries: it''s äß', 'sha256 of entries: it''s äß', 1700000000000006, 'state of entries: it''s äß');
+INSERT INTO legal_holds (client_id, reason, set_by, since) VALUES ('acme', 'reason of legal_holds: it''s äß', 'set_by of legal_holds: it''s äß', 1700000000000002);
+INSERT INTO sources (at, client_id, entry_id, source) VALUES (1700000000000003, 'acme', 'entry_id of sources: it''s äß', 'source of sources: it''s äß');
+INSERT INTO receipts (address, bytes, client_id, ended_at, entry_id, evidence, fingerprint, id, name, protocol, sha256, size, started_at) VALUES ('address of receipts: it''s äß', 1700000000000010, 'acme', 1700000000000009, 'entry_id of receipts: it''s äß', 'evidence of receipts: it''s äß', 'fingerprint of receipts: it''s äß', 'id of receipts: it''s äß', 'name of receipts: it''s äß', 'protocol of receipts: it''s äß', 'sha256 of receipts: it''s äß', 1700000000000011, 1700000000000008);
+INSERT INTO partials (at, blob, client_id, name, size) VALUES (1700000000000004, 'blob of partials: it''s äß', 'acme', 'name of partials: it''s äß', 1700000000000003);
+INSERT INTO garbage (blob, since) VALUES ('blob of garbage: it''s äß', 1700000000000001);
+INSERT INTO bans (address, failures, until_at) VALUES ('address of bans: it''s äß', 1700000000000002, 1700000000000001);
+INSERT INTO marks (n, name) VALUES (1700000000000001, 'name of marks: it''s äß');
+INSERT INTO audit (actor, at, client_id, detail, event, hash, seq, subject) VALUES ('actor of audit: it''s äß', 1700000000000001, 'acme', 'detail of audit: it''s äß', 'event of audit: it''s äß', 'hash of audit: it''s äß', 1700000000000000, 'subject of audit: it''s äß');
+INSERT INTO strangers (address, detail, first_at, last_at, protocol, reason, times, user_name) VALUES ('address of strangers: it''s äß', 'detail of strangers: it''s äß', 1700000000000005, 1700000000000006, 'protocol of strangers: it''s äß', 'reason of strangers: it''s äß', 1700000000000007, 'user_name of strangers: it''s äß');
+INSERT INTO producers (added_at, clients, expires_at, last_used_at, name, revoked_at, secret) VALUES (1700000000000003, 'clients of producers: it''s äß', 1700000000000004, 1700000000000006, 'name of producers: it''s äß', 1700000000000005, 'secret of producers: it''s äß');
+INSERT INTO idempotency_keys (answer, at, content, key, producer, status) VALUES ('answer of idempotency_keys: it''s äß', 1700000000000003, 'content of idempotency_keys: it''s äß', 'key of idempotency_keys: it''s äß', 'producer of idempotency_keys: it''s äß', 1700000000000004);
+INSERT INTO outbox (at, client_id, detail, id, kind, subject) VALUES (1700000000000001, 'acme', 'detail of outbox: it''s äß', 'id of outbox: it''s äß', 'kind of outbox: it''s äß', 'subject of outbox: it''s äß');
+INSERT INTO told (at, key) VALUES (1700000000000001, 'key of told: it''s äß');
+INSERT INTO messages (answer, channel, claimed, claims, client_id, content, created_at, id, kind, last_error, next_at, settled_at, since, state, target, tries) VALUES ('answer of messages: it''s äß', 'channel of messages: it''s äß', 1700000000000010, 1700000000000011, 'acme', 'content of messages: it''s äß', 1700000000000007, 'id of messages: it''s äß', 'kind of messages: it''s äß', 'last_error of messages: it''s äß', 1700000000000009, 1700000000000015, 1700000000000008, 'state of messages: it''s äß', 'target of messages: it''s äß', 1700000000000012);
+INSERT INTO goose_db_version (id, is_applied, tstamp, version_id) VALUES (1, 1, '2026-11-22 05:58:13 +0000 UTC', 0);
+INSERT INTO goose_db_version (id, is_applied, tstamp, version_id) VALUES (2, 1, '2026-11-22 05:58:13 +0000 UTC', 1);
