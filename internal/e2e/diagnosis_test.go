@@ -49,9 +49,9 @@ type told struct {
 type where int
 
 const (
-	tolerant where = iota // plain FTP is possible; one session per client, a ban after four failures
-	strict                // TLS required, and its sessions resumed; a login in six seconds; access.learn
-	approving             // keys need a second operator, and the rule holds for all of a gateway
+	tolerant  where = iota // plain FTP is possible; one session per client, a ban after four failures
+	strict                 // TLS required, and its sessions resumed; a login in six seconds; access.learn
+	approving              // keys need a second operator, and the rule holds for all of a gateway
 )
 
 // diagnosed is a fault with what became of it.
