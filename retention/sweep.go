@@ -68,6 +68,10 @@ type Result struct {
 	Interrupted int `json:"interrupted"` // uploads that were not resumed
 }
 
+// breath is between two batches of a purge: who waits for the catalog in another
+// program looks that often.
+const breath = 10 * time.Millisecond
+
 // batch is how many blobs are handled together.
 const batch = 1000
 
@@ -103,8 +107,10 @@ func (s *Sweeper) Sweep(ctx context.Context, actor string, o Options) (Result, e
 		if n == 0 {
 			break
 		}
-		if err := ctx.Err(); err != nil {
-			return done, err
+		select {
+		case <-ctx.Done():
+			return done, ctx.Err()
+		case <-time.After(breath):
 		}
 	}
 	if err := s.Catalog.SetLastSweep(ctx, now); err != nil {

@@ -27,8 +27,25 @@ const FileName = "catalog.db"
 // and there is one writer to a file.
 type sqliteEngine struct{}
 
-func (sqliteEngine) begin(ctx context.Context, writer *sql.DB) (*sql.Tx, error) {
-	return writer.BeginTx(ctx, nil)
+// turnTime is how long a writer waits for another program's transactions.
+const turnTime = 10 * time.Second
+
+// begin waits for its turn. SQLite itself looks less and less often, up to every
+// tenth of a second, and then hardly ever meets the moment between two transactions
+// of a program that writes a great deal: a purge kept logins out as long as it ran.
+// The writer's own time-out is short, therefore, and it begins to look anew.
+func (e sqliteEngine) begin(ctx context.Context, writer *sql.DB) (*sql.Tx, error) {
+	for deadline := time.Now().Add(turnTime); ; {
+		tx, err := writer.BeginTx(ctx, nil)
+		if !e.busy(err) || ctx.Err() != nil || time.Now().After(deadline) {
+			return tx, err
+		}
+	}
+}
+
+func (sqliteEngine) busy(err error) bool {
+	var engine *sqlite.Error
+	return errors.As(err, &engine) && engine.Code()&0xff == sqlite3.SQLITE_BUSY
 }
 
 func (sqliteEngine) patience() time.Duration { return 0 }
@@ -55,6 +72,10 @@ func openSQLite(ctx context.Context, dir string, prepare preparation) (*DB, erro
 		return nil, err
 	}
 	if err := prepareAlone(ctx, dir, writer, prepare); err != nil {
+		writer.Close()
+		return nil, sqliteEngine{}.explain(fmt.Errorf("opening the catalog %s: %w", path, err))
+	}
+	if _, err := writer.ExecContext(ctx, "PRAGMA busy_timeout = 20"); err != nil { // see begin
 		writer.Close()
 		return nil, sqliteEngine{}.explain(fmt.Errorf("opening the catalog %s: %w", path, err))
 	}

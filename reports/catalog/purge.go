@@ -12,9 +12,9 @@ import (
 )
 
 // purgeBatch is how many rows one transaction purges: enough to be fast, few
-// enough that logins and publications in between wait for a tenth of a second
-// at most.
-const purgeBatch = 1000
+// enough that logins and publications in between wait for some hundredths of a
+// second at most.
+const purgeBatch = 250
 
 // Counts is what a sweep would find at a time.
 type Counts struct {
