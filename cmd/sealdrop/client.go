@@ -12,6 +12,7 @@ import (
 	"github.com/sealdrop/sealdrop/config"
 	"github.com/sealdrop/sealdrop/keys"
 	"github.com/sealdrop/sealdrop/reports"
+	"github.com/sealdrop/sealdrop/reports/intake/producer"
 )
 
 func (a *app) clientCommand() *cobra.Command {
@@ -215,6 +216,9 @@ back. The audit record stays.`,
 			if err != nil {
 				return err
 			}
+			if err := a.warnOfProducers(ctx, g, id); err != nil {
+				return err
+			}
 			return a.show(map[string]string{"removed": id.String()}, func(w io.Writer) { row(w, "removed client "+id.String()) })
 		})(cmd, args)
 	}
@@ -233,6 +237,24 @@ func (g *gateway) deliveredTo(id reports.ClientID) error {
 		}
 	}
 	return nil
+}
+
+// warnOfProducers tells who may still deliver to a client that was removed: if one of
+// that id is added again, it would get what was meant for this one.
+func (a *app) warnOfProducers(ctx context.Context, g *gateway, id reports.ClientID) error {
+	accounts := g.register.Clients(ctx, func(c keys.Client) bool {
+		if !c.DeliversTo.All && c.DeliversTo.Includes(id) {
+			fmt.Fprintf(a.err, "warning: producer %s still delivers to %s, should it be added again; `sealdrop client set %s --delivers-to …` takes it out\n", c.ID, id, c.ID)
+		}
+		return true
+	})
+	tokens := producer.New(g.db, now).All(ctx, func(p producer.Producer) bool {
+		if !p.All && p.May(id) && p.State(now()) == producer.Active {
+			fmt.Fprintf(a.err, "warning: the token %s still delivers to %s, should it be added again; `sealdrop token revoke %s` ends it\n", p.Name, id, p.Name)
+		}
+		return true
+	})
+	return errors.Join(accounts, tokens)
 }
 
 // removeReports locks the client out, so that nothing comes in any more, and
