@@ -41,6 +41,7 @@ func TestKill9WhilePublishing(t *testing.T) {
 	acknowledged := map[string]string{} // report id to file
 	var mu sync.Mutex
 	var killed, whole int
+	spread := 80 * time.Millisecond // within which a delivery is killed
 	var lanes sync.WaitGroup
 	for lane := range uint64(2) {
 		dice := rand.New(rand.NewPCG(g.seed, lane))
@@ -48,15 +49,18 @@ func TestKill9WhilePublishing(t *testing.T) {
 			for {
 				mu.Lock()
 				done := killed >= number(t, "TORTURE_KILLS", kills)
+				within := spread
 				mu.Unlock()
 				if done || t.Failed() {
 					return
 				}
 				batch := pick(dice, files, 8)
-				acks, wasKilled := g.deliverAndKill(batch, time.Duration(dice.IntN(80))*time.Millisecond)
+				acks, wasKilled := g.deliverAndKill(batch, time.Duration(dice.Int64N(int64(within))))
 				mu.Lock()
 				if wasKilled {
-					killed++
+					if killed++; killed%20 == 0 && len(acknowledged) == 0 {
+						spread *= 2 // a slow machine acknowledges nothing by then
+					}
 				} else {
 					whole++
 				}
