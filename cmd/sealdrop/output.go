@@ -11,6 +11,8 @@ import (
 	"unicode"
 
 	"github.com/spf13/cobra"
+
+	"github.com/sealdrop/sealdrop/reports"
 )
 
 // show prints value as JSON, or calls table, as -o says.
@@ -85,16 +87,7 @@ func size(n int64) string {
 	if n < 0 {
 		return "-"
 	}
-	const unit = 1024
-	if n < unit {
-		return fmt.Sprintf("%d B", n)
-	}
-	value, exp := float64(n)/unit, 0
-	for value >= unit && exp < 4 {
-		value /= unit
-		exp++
-	}
-	return fmt.Sprintf("%.1f %ciB", value, "KMGTP"[exp])
+	return reports.SizeText(n)
 }
 
 // wrap breaks a text into lines of some width, between words. A word that is too long

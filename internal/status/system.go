@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/sealdrop/sealdrop/reports"
 )
 
 func (j *judge) queue() {
@@ -129,7 +131,7 @@ func (j *judge) disk(out *System) {
 	if d.Free <= d.Reserve {
 		none := int64(0)
 		out.DiskDays = &none
-		i.Level, i.What = Red, fmt.Sprintf("the disk is full but for its reserve: %s free; nothing new is taken in", bytesText(d.Free))
+		i.Level, i.What = Red, fmt.Sprintf("the disk is full but for its reserve: %s free; nothing new is taken in", reports.SizeText(int64(d.Free)))
 		j.add(i)
 		return
 	}
@@ -138,7 +140,7 @@ func (j *judge) disk(out *System) {
 	}
 	days := int64(math.Min(float64(d.Free-d.Reserve)/perDay, 36500))
 	out.DiskDays = &days
-	i.What = fmt.Sprintf("at the rate of the last two weeks the disk is full in %s; %s free", plural(days, "day"), bytesText(d.Free))
+	i.What = fmt.Sprintf("at the rate of the last two weeks the disk is full in %s; %s free", plural(days, "day"), reports.SizeText(int64(d.Free)))
 	switch {
 	case days < diskRed:
 		i.Level = Red

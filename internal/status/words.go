@@ -70,18 +70,6 @@ func shortFingerprint(s string) string {
 	return s
 }
 
-// bytesText shows a size with its unit.
-func bytesText(n uint64) string {
-	if n < 1024 {
-		return fmt.Sprintf("%d B", n)
-	}
-	value, unit := float64(n)/1024, 0
-	for ; value >= 1024 && unit < 4; unit++ {
-		value /= 1024
-	}
-	return fmt.Sprintf("%.1f %ciB", value, "KMGTP"[unit])
-}
-
 const (
 	plainChars = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-"
 	globChars  = "*?[]"
