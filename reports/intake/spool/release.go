@@ -103,7 +103,10 @@ func dropMarker(dir *folder, name string) error {
 	if err != nil {
 		return err
 	}
-	return dir.remove(marker.name)
+	if err := dir.remove(marker.name); err != nil && !gone(err) {
+		return err
+	}
+	return nil
 }
 
 // leftovers takes up what a crash has left in .taken. Almost always it is
@@ -142,7 +145,10 @@ func (l *look) leftovers(ctx context.Context) result {
 func (l *look) leftover(ctx context.Context, dir *folder, e entry) error {
 	return l.take(ctx, dir, e, func(now entry) error {
 		after, err := dir.stat(e.name)
-		if err != nil || after.identity != now.identity {
+		if gone(err) || err == nil && after.identity != now.identity {
+			return nil // the gateway that put it there has disposed of it
+		}
+		if err != nil {
 			return err
 		}
 		return l.dispose(dir, e)
