@@ -21,10 +21,10 @@ BENCH ?= .
 BENCHDOC ?= docs/performance.md
 BENCHCOUNT ?= 1
 
-.PHONY: package package-trial package-twice fips vulncheck kubernetes help build demo setup test race lint bench bench-go bench-ftp clients fuzz torture generate sqlc-diff clean
+.PHONY: container-trial package package-lint package-trial package-twice fips vulncheck kubernetes help build demo setup test race lint bench bench-go bench-ftp bench-growth scaling clients fuzz torture generate sqlc-diff clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: $(PATCHED) ## build bin/sealdrop
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/sealdrop ./cmd/sealdrop
@@ -41,10 +41,10 @@ setup: ## install the client programs that the tests drive
 	@deploy/setup
 
 test: setup $(PATCHED) ## run the whole test suite
-	go test -timeout 15m $(TESTFLAGS) ./...
+	go test -timeout 30m $(TESTFLAGS) ./...
 
 race: setup $(PATCHED) ## run the packages' own tests under the race detector
-	go test -race -short -timeout 15m $(TESTFLAGS) $$(go list ./... | grep -v -e /internal/e2e -e /internal/torture)
+	go test -race -short -timeout 30m $(TESTFLAGS) $$(go list ./... | grep -v -e /internal/e2e -e /internal/torture)
 
 lint: $(PATCHED) $(TOOLS)/staticcheck $(TOOLS)/gofumpt $(TOOLS)/deadcode ## vet, staticcheck, gofumpt, deadcode
 	go vet ./...
@@ -64,6 +64,13 @@ kubernetes: $(TOOLS)/kubernetes ## check the Kubernetes manifests, without a clu
 bench: build ## measure each case beside its peers and write docs/performance.md (needs root; BENCHFLAGS='-scale 0.1 -case logins' to try)
 	@deploy/setup --bench
 	go run ./internal/bench $(if $(BENCHFLAGS),$(BENCHFLAGS),$(if $(BENCHDOC),-document $(BENCHDOC)))
+
+bench-growth: build ## measure how costs grow with clients, files and sessions (1×, 10×, 100×) and write docs/scaling.md (needs root)
+	@deploy/setup --bench
+	go run ./internal/bench -growth $(if $(BENCHFLAGS),$(BENCHFLAGS),-document docs/scaling.md)
+
+scaling: ## compute what a million clients need, from internal/bench/storm/measured.json, and write docs/scaling.md
+	go run ./internal/bench/storm -document docs/scaling.md
 
 bench-go: $(PATCHED) ## run Go's micro-benchmarks (BENCH=regexp to choose), for benchstat to compare
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -count=$(BENCHCOUNT) ./...
@@ -100,8 +107,14 @@ package: $(PATCHED) $(TOOLS)/nfpm $(TOOLS)/cyclonedx-gomod ## build the Debian p
 package-twice: $(PATCHED) $(TOOLS)/nfpm $(TOOLS)/cyclonedx-gomod ## build the package of this commit in two places and compare the bytes
 	@deploy/package/twice
 
-package-trial: package ## install and run the package under systemd in a container (needs root)
+package-lint: package ## check the package with lintian: neither errors nor warnings
+	@deploy/package/lint "$$(ls -t dist/*.deb | head -1)"
+
+package-trial: package ## install, run and upgrade the package under systemd in a container (needs root)
 	@deploy/package/trial "$$(ls -t dist/*.deb | head -1)"
+
+container-trial: $(PATCHED) ## build the container image and run it as compose.yaml does (needs root and podman)
+	@deploy/container/trial
 
 clean: ## remove what was built
 	rm -rf bin dist .build

@@ -19,17 +19,25 @@ type preparation func(ctx context.Context, dialect goose.Dialect, db *sql.DB) er
 // migrate brings a catalog up to date. There is no way back: a migration is not
 // undone, and who wants the earlier version restores the backup from before.
 func migrate(ctx context.Context, dialect goose.Dialect, db *sql.DB) error {
-	provider, current, target, err := versions(ctx, dialect, db)
-	if err != nil || current == target {
+	return migrateBy(migrations)(ctx, dialect, db)
+}
+
+// migrateBy brings a catalog up to date with the migrations in a folder of files. Each
+// is one transaction: where one fails, the catalog is as the one before has left it.
+func migrateBy(files fs.FS) preparation {
+	return func(ctx context.Context, dialect goose.Dialect, db *sql.DB) error {
+		provider, current, target, err := versions(ctx, dialect, db, files)
+		if err != nil || current == target {
+			return err
+		}
+		_, err = provider.Up(ctx)
 		return err
 	}
-	_, err = provider.Up(ctx)
-	return err
 }
 
 // checkVersion refuses a catalog that is not up to date.
 func checkVersion(ctx context.Context, dialect goose.Dialect, db *sql.DB) error {
-	_, current, target, err := versions(ctx, dialect, db)
+	_, current, target, err := versions(ctx, dialect, db, migrations)
 	if err == nil && current < target {
 		err = &OlderSchemaError{Found: current, Needed: target}
 	}
@@ -38,8 +46,8 @@ func checkVersion(ctx context.Context, dialect goose.Dialect, db *sql.DB) error 
 
 // versions returns the catalog's version and the program's. A later one than the
 // program knows is an error.
-func versions(ctx context.Context, dialect goose.Dialect, db *sql.DB) (p *goose.Provider, current, target int64, err error) {
-	files, err := fs.Sub(migrations, "migrations")
+func versions(ctx context.Context, dialect goose.Dialect, db *sql.DB, files fs.FS) (p *goose.Provider, current, target int64, err error) {
+	files, err = fs.Sub(files, "migrations")
 	if err != nil {
 		return nil, 0, 0, err
 	}

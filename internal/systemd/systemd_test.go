@@ -87,12 +87,12 @@ func listen(t *testing.T) (*net.TCPListener, *os.File) {
 
 func ask(t *testing.T, addr net.Addr) net.Conn {
 	t.Helper()
-	c, err := net.DialTimeout("tcp", addr.String(), 10*time.Second)
+	c, err := net.DialTimeout("tcp", addr.String(), time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	return c
 }
 
@@ -184,7 +184,7 @@ func TestNotifications(t *testing.T) {
 		var got []string
 		buf := make([]byte, 1024)
 		for range 5 {
-			_ = manager.SetReadDeadline(time.Now().Add(10 * time.Second))
+			_ = manager.SetReadDeadline(time.Now().Add(time.Minute))
 			read, err := manager.Read(buf)
 			if err != nil {
 				t.Fatal(err)
