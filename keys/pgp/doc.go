@@ -58,7 +58,7 @@
 // # How it is fast
 //
 // Compression is ZIP (raw deflate, RFC 9580, section 5.6): large reports as blocks
-// of 512 KiB on all processors, each primed with the 32 KiB before it. CFB, serial by
-// nature, is computed by way of CBC, for which the standard library has assembly
-// (cfb.go). The SHA-1 of the integrity code runs beside the encryption.
+// of 512 KiB on all processors, each primed with the 32 KiB before it. CFB and the SHA-1
+// of the integrity code, both serial by nature, are computed in one pass (package
+// internal/cfbsha1), beside what the destination does with the chunk before.
 package pgp

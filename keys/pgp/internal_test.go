@@ -2,57 +2,59 @@ package pgp
 
 import (
 	"bytes"
-	"crypto/aes"
-	"crypto/cipher"
 	"errors"
 	"io"
 	"testing"
 
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	"github.com/google/go-cmp/cmp"
 )
 
-// The way by CBC must be CFB, however the input is cut.
-func TestCFBIsCFB(t *testing.T) {
+// However a message is cut, and wherever it ends, the sealed packet opens to it and its
+// integrity code is right. The library is the judge.
+func TestSealedDataOpens(t *testing.T) {
 	t.Parallel()
-	block, err := aes.NewCipher(bytes.Repeat([]byte{7}, 32))
-	if err != nil {
-		t.Fatal(err)
+	key := bytes.Repeat([]byte{7}, packet.CipherAES256.KeySize())
+	content := make([]byte, 2*sealChunk+100)
+	for i := range content {
+		content[i] = byte(i * i >> 3)
 	}
-	plain := make([]byte, 3*cfbStep+5)
-	for i := range plain {
-		plain[i] = byte(i * i >> 3)
-	}
-	for _, size := range []int{0, 1, 15, 16, 17, 31, 32, cfbStep - 1, cfbStep, cfbStep + 1, len(plain)} {
-		want := plainCFB(block, plain[:size])
-		for _, cut := range []int{16, 48, cfbStep, 4 * cfbStep} {
-			var s cfb
-			s.reset(block)
-			got := make([]byte, size)
-			for at := 0; at < size; at += cut {
-				end := min(at+cut, size)
-				s.encrypt(got[at:end], plain[at:end])
-			}
-			if !bytes.Equal(got, want) {
-				t.Errorf("%d octets by %d differ", size, cut)
+	const first = sealChunk - prefixSize // what fills a chunk
+	for _, size := range []int{0, 1, 45, 46, 47, first - 1, first, first + 1, first + 46, sealChunk, first + sealChunk, len(content)} {
+		for _, cut := range []int{1000, sendBeside, sealChunk - 1, sealChunk, len(content)} {
+			for _, length := range []int64{unknownLength, int64(size)} {
+				var sealed bytes.Buffer
+				w, err := newSealer(&sealed, key, length)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for at := 0; at < size; at += cut {
+					if n, err := w.Write(content[at:min(at+cut, size)]); err != nil || n != min(cut, size-at) {
+						t.Fatalf("wrote %d, %v", n, err)
+					}
+				}
+				if err := w.Close(); err != nil {
+					t.Fatal(err)
+				}
+				if got, err := open(&sealed, key); err != nil || !bytes.Equal(got, content[:size]) {
+					t.Errorf("%d octets by %d: opens to %d, %v", size, cut, len(got), err)
+				}
 			}
 		}
 	}
 }
 
-// plainCFB is CFB as the textbook has it.
-func plainCFB(block cipher.Block, plain []byte) []byte {
-	out := make([]byte, len(plain))
-	var register, pad [aes.BlockSize]byte
-	for at := range plain {
-		if at%aes.BlockSize == 0 {
-			if at > 0 {
-				copy(register[:], out[at-aes.BlockSize:])
-			}
-			block.Encrypt(pad[:], register[:])
-		}
-		out[at] = plain[at] ^ pad[at%aes.BlockSize]
+func open(sealed io.Reader, key []byte) ([]byte, error) {
+	p, err := packet.Read(sealed)
+	if err != nil {
+		return nil, err
 	}
-	return out
+	r, err := p.(*packet.SymmetricallyEncrypted).Decrypt(packet.CipherAES256, key)
+	if err != nil {
+		return nil, err
+	}
+	content, err := io.ReadAll(r)
+	return content, errors.Join(err, r.Close())
 }
 
 func TestHeaderRoundTrip(t *testing.T) {

@@ -4,70 +4,69 @@ import (
 	"crypto/aes"
 	"crypto/rand"
 	"crypto/sha1"
-	"hash"
 	"io"
 	"sync"
+
+	"github.com/sealdrop/sealdrop/internal/cfbsha1"
 )
 
 // Parts of a SEIPD version 1 packet, RFC 9580, section 5.13.1.
 const (
-	sealVersion   = 1
-	prefixSize    = aes.BlockSize + 2 // random octets, the last two repeated
-	mdcSize       = 2 + sha1.Size     // the integrity code, as a packet of its own
-	sealOverhead  = 1 + prefixSize + mdcSize
-	mdcTag        = 0xd3
-	sealChunk     = 64 << 10 // octets hashed and encrypted at once
-	sealChunkRoom = sealChunk + mdcSize
+	sealVersion  = 1
+	prefixSize   = aes.BlockSize + 2 // random octets, the last two repeated
+	mdcSize      = 2 + sha1.Size     // the integrity code, as a packet of its own
+	sealOverhead = 1 + prefixSize + mdcSize
+	mdcTag       = 0xd3
+)
+
+const (
+	// sealChunk is how many octets are sent on at once: a whole number of units.
+	sealChunk = 256 << 10
+	// sendBeside is the encryption of how many octets is worth a goroutine beside it.
+	sendBeside = 32 << 10
 )
 
 // sealBuffers are what an encrypting writer needs besides its key.
 type sealBuffers struct {
-	plain  [2][sealChunkRoom]byte // one is filled while the other is hashed
-	cipher [sealChunkRoom]byte
-	stream cfb
+	// plain is what is no whole unit yet, and at the end the head of the integrity code.
+	plain  [cfbsha1.Unit + mdcSize]byte
+	cipher [2][sealChunk + cfbsha1.Unit + mdcSize]byte // one is filled while the other is sent
+	stream cfbsha1.Stream
 }
 
 var sealBufferPool = sync.Pool{New: func() any { return new(sealBuffers) }}
 
 // sealer writes a packet of integrity-protected data, SEIPD version 1: what is
 // written to it is hashed for the integrity code, encrypted and sent on.
+//
+// A chunk is sent on beside the encryption of the next one, by a goroutine that ends
+// before the method does. So a sealer that is dropped half-way leaves nothing behind.
 type sealer struct {
 	body    *bodyWriter
 	buffers *sealBuffers
-	n       int // octets in plain[current]
-	current int
-
-	// Large messages are hashed beside the encryption. A goroutine lives for one
-	// chunk only, and hashed, which has room for its word, never keeps it waiting:
-	// a sealer that is dropped half-way leaves nothing behind.
-	mdc     hash.Hash
-	hashed  chan struct{}
-	hashing bool
+	held    int        // octets in plain
+	current int        // the buffer that is being filled
+	filled  int        // octets in it
+	ready   []byte     // the other one, if it is to be sent
+	sent    chan error // of ready
 }
 
 // newSealer starts a packet whose content has that length, or unknownLength.
 func newSealer(dst io.Writer, key []byte, length int64) (*sealer, error) {
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, err
-	}
 	if length != unknownLength {
 		length += sealOverhead
 	}
-	body, err := newBody(dst, tagSealedData, length)
-	if err != nil {
+	w := &sealer{buffers: sealBufferPool.Get().(*sealBuffers), sent: make(chan error, 1)}
+	if err := w.buffers.stream.Reset(key); err != nil {
 		return nil, err
 	}
-	if _, err := body.Write([]byte{sealVersion}); err != nil {
+	var err error
+	if w.body, err = newBody(dst, tagSealedData, length); err != nil {
 		return nil, err
 	}
-	w := &sealer{
-		body:    body,
-		buffers: sealBufferPool.Get().(*sealBuffers),
-		mdc:     sha1.New(),
-		hashed:  make(chan struct{}, 1),
+	if _, err := w.body.Write([]byte{sealVersion}); err != nil {
+		return nil, err
 	}
-	w.buffers.stream.reset(block)
 	prefix := make([]byte, prefixSize)
 	if _, err := rand.Read(prefix[:aes.BlockSize]); err != nil {
 		return nil, err
@@ -77,56 +76,65 @@ func newSealer(dst io.Writer, key []byte, length int64) (*sealer, error) {
 	return w, err
 }
 
-func (w *sealer) Write(p []byte) (int, error) {
-	total := len(p)
-	for len(p) > 0 {
-		if w.n == sealChunk {
-			if err := w.flush(); err != nil {
-				return total - len(p), err
-			}
+func (w *sealer) Write(p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		rest := p[n:]
+		if w.held == 0 && len(rest) >= cfbsha1.Unit {
+			whole := min(len(rest), sealChunk-w.filled) &^ (cfbsha1.Unit - 1)
+			err = w.encrypt(rest[:whole])
+			n += whole
+			continue
 		}
-		n := copy(w.buffers.plain[w.current][w.n:sealChunk], p)
-		w.n += n
-		p = p[n:]
+		copied := copy(w.buffers.plain[w.held:cfbsha1.Unit], rest)
+		w.held += copied
+		n += copied
+		if w.held == cfbsha1.Unit {
+			err = w.encrypt(w.buffers.plain[:cfbsha1.Unit])
+			w.held = 0
+		}
 	}
-	return total, nil
+	return n, err
 }
 
-// flush sends a full chunk on its way, and turns to the other buffer.
-func (w *sealer) flush() error {
-	w.await()
-	w.hashing = true
-	plain := w.buffers.plain[w.current][:w.n]
-	go func() {
-		w.mdc.Write(plain)
-		w.hashed <- struct{}{}
-	}()
-	w.current, w.n = 1-w.current, 0
-	return w.encrypt(plain)
-}
-
-// await returns when no goroutine is hashing, so that the buffer that it read may be
-// filled again.
-func (w *sealer) await() {
-	if w.hashing {
-		<-w.hashed
-		w.hashing = false
+// encrypt takes whole units, no more than the present chunk has room for.
+func (w *sealer) encrypt(plain []byte) (err error) {
+	chunk := w.buffers.cipher[w.current][:w.filled+len(plain)]
+	out := chunk[w.filled:]
+	if len(w.ready) > 0 && len(plain) >= sendBeside {
+		go func() { w.sent <- w.send() }()
+		w.buffers.stream.Encrypt(out, plain)
+		err = <-w.sent
+	} else {
+		w.buffers.stream.Encrypt(out, plain)
 	}
+	w.filled = len(chunk)
+	if w.filled == sealChunk {
+		if err == nil {
+			err = w.send()
+		}
+		w.ready, w.current, w.filled = chunk, 1-w.current, 0
+	}
+	return err
 }
 
-func (w *sealer) encrypt(plain []byte) error {
-	out := w.buffers.cipher[:len(plain)]
-	w.buffers.stream.encrypt(out, plain)
-	_, err := w.body.Write(out)
+// send sends on what is ready, if anything is.
+func (w *sealer) send() error {
+	if len(w.ready) == 0 {
+		return nil
+	}
+	_, err := w.body.Write(w.ready)
+	w.ready = nil
 	return err
 }
 
 // Close writes the integrity code and ends the packet.
 func (w *sealer) Close() error {
-	w.await()
-	plain := append(w.buffers.plain[w.current][:w.n], mdcTag, sha1.Size)
-	w.mdc.Write(plain)
-	if err := w.encrypt(w.mdc.Sum(plain)); err != nil {
+	if err := w.send(); err != nil {
+		return err
+	}
+	end := append(w.buffers.plain[:w.held], mdcTag, sha1.Size)
+	out := w.buffers.stream.Finish(w.buffers.cipher[w.current][:w.filled], end)
+	if _, err := w.body.Write(out); err != nil {
 		return err
 	}
 	sealBufferPool.Put(w.buffers)
