@@ -155,6 +155,12 @@ func (r *Register) Client(ctx context.Context, id reports.ClientID) (Client, err
 	return readClient(ctx, r.db.Read(), id)
 }
 
+// Account is [Register.Client] without the client's networks. It is for who lets nobody
+// in, and asks often.
+func (r *Register) Account(ctx context.Context, id reports.ClientID) (Client, error) {
+	return readAccount(ctx, r.db.Read(), id, nil)
+}
+
 func readClient(ctx context.Context, q *query.Queries, id reports.ClientID) (Client, error) {
 	// The networks come first and in any case: the gate's answer must take a
 	// stranger the same time whether or not there is such a client.
@@ -162,6 +168,10 @@ func readClient(ctx context.Context, q *query.Queries, id reports.ClientID) (Cli
 	if err != nil {
 		return Client{}, fmt.Errorf("reading the networks of client %s: %w", id, err)
 	}
+	return readAccount(ctx, q, id, prefixes)
+}
+
+func readAccount(ctx context.Context, q *query.Queries, id reports.ClientID, prefixes []string) (Client, error) {
 	row, err := q.GetClient(ctx, id.String())
 	if errors.Is(err, database.ErrNotFound) {
 		return Client{}, fmt.Errorf("%w: %s", reports.ErrUnknownClient, id)

@@ -15,7 +15,8 @@
 //
 // The blob with id "abcdef…" is the file ab/abcdef… below the store's folder.
 // Folders have mode 0700 and files 0600. There are at most 1024 folders ("aa"
-// to "77"); each is created when first needed and never removed.
+// to "77"); each is created when first needed and never removed. A process fills
+// one folder for a while, then another one by chance.
 //
 // # What it promises
 //
@@ -27,7 +28,7 @@
 //  2. open ab/<id> with O_EXCL
 //  3. writes
 //  4. fsync and close of the file
-//  5. fsync of ab
+//  5. fsync of ab, one for all that are committed to it at once
 //
 // A crash before the end of step 5 leaves at most a file that nobody was told
 // of. There is no rename, because a blob is visible to no one until a catalog

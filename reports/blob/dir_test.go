@@ -410,3 +410,63 @@ func TestTwoProcessesShareAStore(t *testing.T) {
 	}
 	all.Wait()
 }
+
+// TestFoldersAreFilledInTurn: blobs made at the same time lie side by side, and no folder
+// takes them all.
+func TestFoldersAreFilledInTurn(t *testing.T) {
+	t.Parallel()
+	d, _ := openDir(t)
+	const blobs = 600
+	count := make(map[string]int)
+	seen := make(map[string]bool)
+	for range blobs {
+		w, err := d.Create()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen[w.ID()] || !blob.ValidID(w.ID()) {
+			t.Errorf("id %s", w.ID())
+		}
+		seen[w.ID()] = true
+		count[w.ID()[:2]]++
+		if err := w.Abort(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(count) > 3 {
+		t.Errorf("%d blobs went into %d folders", blobs, len(count))
+	}
+}
+
+// TestCommitsShareAFoldersSync: each is there however many were committed with it.
+func TestCommitsShareAFoldersSync(t *testing.T) {
+	t.Parallel()
+	d, _ := openDir(t)
+	var group sync.WaitGroup
+	for i := range 64 {
+		group.Go(func() {
+			w, err := d.Create()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer w.Abort()
+			if _, err := fmt.Fprint(w, "sealed ", i); err != nil {
+				t.Error(err)
+			}
+			if err := w.Commit(); err != nil {
+				t.Error(err)
+			}
+			r, err := d.Open(w.ID())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer r.Close()
+			if r.Size() != w.Size() {
+				t.Errorf("blob %d has %d bytes, and had %d", i, r.Size(), w.Size())
+			}
+		})
+	}
+	group.Wait()
+}

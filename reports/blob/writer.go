@@ -7,6 +7,8 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+
+	"golang.org/x/sys/unix"
 )
 
 // Writer fills one blob. It ends with Commit or Abort, and holds an open file
@@ -20,6 +22,8 @@ type Writer struct {
 	id   string
 	f    *os.File
 	size atomic.Int64
+	// begun is up to where the disk was set to work.
+	begun atomic.Int64
 
 	appending sync.Mutex // one Write or ReadFrom at a time
 
@@ -115,10 +119,35 @@ func (w *Writer) Truncate(n int64) error {
 func (w *Writer) grow(end int64) {
 	for {
 		size := w.size.Load()
-		if end <= size || w.size.CompareAndSwap(size, end) {
+		if end <= size {
+			return
+		}
+		if w.size.CompareAndSwap(size, end) {
+			w.begin(end)
 			return
 		}
 	}
+}
+
+// writeAhead is after how many bytes the disk is set to work on them.
+const writeAhead = 8 << 20
+
+// begin has the system begin to write what lies before end to the disk, so that Commit of a
+// large blob waits for the last of it only. It waits for nothing, and that is what makes it
+// safe: a call that waits would take the error that Commit's fsync must see. What it
+// does not begin, fsync does.
+func (w *Writer) begin(end int64) {
+	begun := w.begun.Load()
+	if end-begun < writeAhead || !w.begun.CompareAndSwap(begun, end) {
+		return
+	}
+	conn, err := w.f.SyscallConn()
+	if err != nil {
+		return // it is closed
+	}
+	_ = conn.Control(func(fd uintptr) {
+		_ = unix.SyncFileRange(int(fd), begun, end-begun, unix.SYNC_FILE_RANGE_WRITE)
+	})
 }
 
 // Commit makes the blob durable and closes it: once nil is returned it survives
@@ -157,7 +186,7 @@ func (w *Writer) commit() error {
 	if err := w.f.Close(); err != nil {
 		return err
 	}
-	return w.dir.syncFolder(shardOf(w.id))
+	return w.dir.syncShard(shardOf(w.id))
 }
 
 // Abort closes and deletes the blob, unless it was committed: then it does

@@ -8,9 +8,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/sealdrop/sealdrop/internal/database"
@@ -26,8 +26,9 @@ const Suffix = ".pgp"
 
 // Register tells about clients; *[keys.Register] is one.
 type Register interface {
-	// Client returns a client, or an error that wraps [reports.ErrUnknownClient].
-	Client(ctx context.Context, id reports.ClientID) (keys.Client, error)
+	// Account returns a client, whose networks may be left out, or an error that
+	// wraps [reports.ErrUnknownClient].
+	Account(ctx context.Context, id reports.ClientID) (keys.Client, error)
 	// Recipients returns the certificates to seal to now, or an error that wraps
 	// [keys.ErrNoRecipient].
 	Recipients(ctx context.Context, client reports.ClientID) ([]pgp.Certificate, error)
@@ -159,7 +160,7 @@ func (p *Publisher) publish(ctx context.Context, d Delivery, r io.Reader, sealin
 	if err != nil {
 		return Outcome{}, err
 	}
-	client, err := p.Register.Client(ctx, d.Client)
+	client, err := p.Register.Account(ctx, d.Client)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -170,14 +171,13 @@ func (p *Publisher) publish(ctx context.Context, d Delivery, r io.Reader, sealin
 	if err != nil {
 		return Outcome{}, err
 	}
-	content := hmac.New(sha256.New, p.Own.Delivery)
-	r = io.TeeReader(r, content)
+	content := newDigest(hmac.New(sha256.New, p.Own.Delivery))
 	room, err := p.room(ctx, d, name, held != nil)
 	if err != nil {
 		return p.knownOr(ctx, d, r, content, err)
 	}
 	started := time.Now()
-	sealed, err := p.seal(ctx, d, recipients, r, room)
+	sealed, err := p.seal(ctx, d, recipients, r, content, room)
 	if err != nil {
 		return p.knownOr(ctx, d, r, content, err)
 	}
@@ -255,7 +255,7 @@ type sealed struct {
 	size, plainSize int64
 }
 
-func (p *Publisher) seal(ctx context.Context, d Delivery, to []pgp.Certificate, r io.Reader, room catalog.Room) (s sealed, err error) {
+func (p *Publisher) seal(ctx context.Context, d Delivery, to []pgp.Certificate, r io.Reader, content *digest, room catalog.Room) (s sealed, err error) {
 	if err := p.Blobs.Spare(); err != nil {
 		return s, err
 	}
@@ -268,18 +268,18 @@ func (p *Publisher) seal(ctx context.Context, d Delivery, to []pgp.Certificate, 
 			err = errors.Join(err, w.Abort())
 		}
 	}()
-	out := sha256.New()
+	out := newDigest(sha256.New())
 	options := pgp.Options{
 		Recipients: to, FileName: d.Name.Base(), ModTime: d.Modified, Compress: p.Compress, Size: d.Size, Now: p.Now(),
 	}
 	if p.Sign {
 		options.Signer = &p.Own.Signing
 	}
-	sealer, err := pgp.NewWriter(io.MultiWriter(&roomWriter{w, room}, out), options)
+	sealer, err := pgp.NewWriter(&digestWriter{&roomWriter{w, room}, out}, options)
 	if err != nil {
 		return s, err
 	}
-	n, err := p.copy(ctx, sealer, r)
+	n, err := p.copy(ctx, sealer, r, content)
 	if err != nil {
 		return s, err // the sealer is given up unclosed: what it wrote is no message
 	}
@@ -289,14 +289,14 @@ func (p *Publisher) seal(ctx context.Context, d Delivery, to []pgp.Certificate, 
 	if err := w.Commit(); err != nil {
 		return s, err
 	}
-	return sealed{blob: w.ID(), sha256: hex.EncodeToString(out.Sum(nil)), size: w.Size(), plainSize: n}, nil
+	return sealed{blob: w.ID(), sha256: hex.EncodeToString(out.sum()), size: w.Size(), plainSize: n}, nil
 }
 
 // source stands for a delivery: a keyed hash over the client, the name and the
 // keyed hash of the content, each after its length.
-func (p *Publisher) source(d Delivery, content hash.Hash) string {
+func (p *Publisher) source(d Delivery, content *digest) string {
 	h := hmac.New(sha256.New, p.Own.Delivery)
-	for _, s := range []string{d.Client.String(), d.Name.String(), string(content.Sum(nil))} {
+	for _, s := range []string{d.Client.String(), d.Name.String(), string(content.sum())} {
 		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(s))))
 		io.WriteString(h, s)
 	}
@@ -310,11 +310,17 @@ const (
 	spaceCheck = 32
 )
 
+// copyBuffers hold plaintext for a moment: one is filled while the other is hashed. To
+// make them anew for each report cost more than sealing a short one.
+var copyBuffers = sync.Pool{New: func() any { return new([2][copyBuffer]byte) }}
+
 // copy copies until the end, an error, the end of ctx, or until the disk has come
-// down to its reserve.
-func (p *Publisher) copy(ctx context.Context, w io.Writer, r io.Reader) (int64, error) {
+// down to its reserve. What it reads is added to content.
+func (p *Publisher) copy(ctx context.Context, w io.Writer, r io.Reader, content *digest) (int64, error) {
 	var total int64
-	buf := make([]byte, copyBuffer)
+	buffers := copyBuffers.Get().(*[2][copyBuffer]byte)
+	defer copyBuffers.Put(buffers)
+	defer content.wait() // it looks at them
 	for piece := 1; ; piece++ {
 		if err := ctx.Err(); err != nil {
 			return total, err
@@ -324,9 +330,12 @@ func (p *Publisher) copy(ctx context.Context, w io.Writer, r io.Reader) (int64, 
 				return total, err
 			}
 		}
+		buf := buffers[piece%2][:]
 		n, err := r.Read(buf)
 		if n > 0 {
-			if _, err := w.Write(buf[:n]); err != nil {
+			_, err := w.Write(buf[:n])
+			content.add(buf[:n]) // beside the next read, when there is least to do
+			if err != nil {
 				return total, err
 			}
 			total += int64(n)

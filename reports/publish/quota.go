@@ -3,7 +3,6 @@ package publish
 import (
 	"context"
 	"errors"
-	"hash"
 	"io"
 	"math"
 
@@ -57,13 +56,13 @@ func (w *roomWriter) Write(b []byte) (int, error) {
 // knownOr returns refused, unless that is for want of quota and what r holds was
 // published before. A producer whose acknowledgement was lost, or a spool that is
 // looked through again, must be told so: it was that very report which filled the
-// quota. content goes along with what is read of r.
-func (p *Publisher) knownOr(ctx context.Context, d Delivery, r io.Reader, content hash.Hash, refused error) (Outcome, error) {
+// quota. content has what was read of r so far, and gets the rest.
+func (p *Publisher) knownOr(ctx context.Context, d Delivery, r io.Reader, content *digest, refused error) (Outcome, error) {
 	over, ok := errors.AsType[*reports.QuotaError](refused)
 	if !ok || d.Again {
 		return Outcome{}, refused
 	}
-	if _, err := p.copy(ctx, io.Discard, r); err != nil {
+	if _, err := p.copy(ctx, io.Discard, r, content); err != nil {
 		return Outcome{}, err
 	}
 	d, _, err := d.land()

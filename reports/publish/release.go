@@ -29,7 +29,7 @@ func (p *Publisher) Release(ctx context.Context, actor string, client reports.Cl
 	if err != nil {
 		return 0, err
 	}
-	c, err := p.Register.Client(ctx, client)
+	c, err := p.Register.Account(ctx, client)
 	if err != nil {
 		return 0, err
 	}

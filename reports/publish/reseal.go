@@ -92,7 +92,7 @@ func (r *ResealResult) count(o ResealOutcome) {
 // others. A client without a usable certificate gives [keys.ErrNoRecipient], and
 // then nothing was changed.
 func (p *Publisher) Reseal(ctx context.Context, actor string, client reports.ClientID, o ResealOptions) (ResealResult, error) {
-	if _, err := p.Register.Client(ctx, client); err != nil {
+	if _, err := p.Register.Account(ctx, client); err != nil {
 		return ResealResult{}, err
 	}
 	run := &resealing{Publisher: p, actor: actor, options: o, keys: append(slices.Clone(o.With), p.Own.Hold)}

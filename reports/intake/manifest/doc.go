@@ -2,9 +2,9 @@
 // file goes to which client, under which name, and what of it is done already.
 //
 // Start with [Read], which checks the whole list before anything is delivered and
-// tells all that is wrong at once. [Run] then works through it, several clients at
-// a time and each client's lines in their order. [Journal] remembers on disk what
-// is done, so that a run that was cut off is simply run again.
+// tells all that is wrong at once. [Run] then works through it, several lines at a
+// time, of all clients in turns. [Journal] remembers on disk what is done, so that a
+// run that was cut off is simply run again.
 //
 // A manifest is CSV with a header, separated by commas or semicolons, or JSON
 // lines; the first character tells which. Its fields are client, file, name, date

@@ -72,7 +72,6 @@ type Journal struct {
 	file  *os.File
 	end   int64 // of the last whole line
 	known map[[sha256.Size]byte]memory
-	syncs durable.Shared // notes that come at once share a sync
 }
 
 // memory is what is kept of a line of the journal.
@@ -147,6 +146,8 @@ func (j *Journal) read(lines []Line) (whole int64, err error) {
 				return whole, &notJournalError{}
 			}
 			return whole, nil
+		case errors.Is(err, bufio.ErrBufferFull) && whole > 0:
+			return whole, nil // what a power loss made of the rest
 		case errors.Is(err, bufio.ErrBufferFull):
 			return whole, &notJournalError{}
 		case err != nil:
@@ -188,19 +189,17 @@ func (j *Journal) Find(l Line, info fs.FileInfo) (report string, found bool) {
 }
 
 // Record notes that a line was delivered from a file that was in the state of info
-// throughout. It is on disk when Record returns nil.
+// throughout. It is sure to be on disk once Close returns nil. What a power loss takes
+// of it before is delivered again and recognised, which is rarer than a note and
+// costs less than a sync of the disk for each.
 func (j *Journal) Record(l Line, info fs.FileInfo, report string) error {
 	d := doneOf(l)
 	d.stamp, d.Report = stampOf(info), report
 	text, err := json.Marshal(d)
+	if err == nil {
+		err = j.append(append(text, '\n'))
+	}
 	if err != nil {
-		return fmt.Errorf("writing the journal: %w", err)
-	}
-	if err := j.append(append(text, '\n')); err != nil {
-		return fmt.Errorf("writing the journal: %w", err)
-	}
-	// If this fails, the note may be there or not; it is true in any case.
-	if err := j.syncs.Do(j.file.Sync); err != nil {
 		return fmt.Errorf("writing the journal: %w", err)
 	}
 	return nil
@@ -219,5 +218,10 @@ func (j *Journal) append(line []byte) error {
 	return nil
 }
 
-// Close closes the journal and lets other runs have it.
-func (j *Journal) Close() error { return j.file.Close() }
+// Close makes the journal durable, closes it and lets other runs have it.
+func (j *Journal) Close() error {
+	if err := errors.Join(j.file.Sync(), j.file.Close()); err != nil {
+		return fmt.Errorf("closing the journal: %w", err)
+	}
+	return nil
+}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,25 +37,48 @@ func TestRunKeepsEachClientsOrder(t *testing.T) {
 			lines = append(lines, lineOf(t, i+1, fmt.Sprintf("c%d", i%7)))
 		}
 		var mu sync.Mutex
-		last, busy, atOnce, most := map[string]int{}, map[string]bool{}, 0, 0
+		last, atOnce, most := map[string]int{}, 0, 0
 		begun := manifest.Run(t.Context(), lines, 4, func(_ context.Context, l manifest.Line) {
 			id := l.Client.String()
 			mu.Lock()
-			if l.Number <= last[id] || busy[id] {
+			if l.Number <= last[id] {
 				t.Errorf("line %d of %s after %d", l.Number, id, last[id])
 			}
-			last[id], busy[id] = l.Number, true
+			last[id] = l.Number
 			atOnce++
 			most = max(most, atOnce)
 			mu.Unlock()
 			time.Sleep(time.Duration(1+l.Number%5) * time.Millisecond)
 			mu.Lock()
-			busy[id] = false
 			atOnce--
 			mu.Unlock()
 		})
 		if begun != 300 || most != 4 {
 			t.Errorf("%d lines, up to %d at a time", begun, most)
+		}
+	})
+}
+
+// TestRunWaitsForNoClient: a batch for one client is as fast as one for many.
+func TestRunWaitsForNoClient(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var lines []manifest.Line
+		for i := range 100 {
+			lines = append(lines, lineOf(t, i+1, "acme"))
+		}
+		lines = append(lines, lineOf(t, 101, "globex"))
+		var second string
+		var begun atomic.Int64
+		started := time.Now()
+		manifest.Run(t.Context(), lines, 10, func(_ context.Context, l manifest.Line) {
+			if begun.Add(1); l.Client.String() == "globex" {
+				second = fmt.Sprint(time.Since(started))
+			}
+			time.Sleep(time.Second)
+		})
+		if took := time.Since(started); took != 11*time.Second || begun.Load() != 101 || second != "0s" {
+			t.Errorf("%d lines took %v, and the other client's turn came after %s", begun.Load(), took, second)
 		}
 	})
 }
@@ -180,6 +204,27 @@ func TestJournalSurvivesACrashInTheMiddleOfALine(t *testing.T) {
 		if j.found(t) {
 			t.Fatalf("%q says that the report was delivered", whole[:cut])
 		}
+	}
+}
+
+// TestJournalSurvivesAPowerLoss: some file systems leave zeros where data was to be.
+func TestJournalSurvivesAPowerLoss(t *testing.T) {
+	t.Parallel()
+	j := journal(t)
+	whole, err := os.ReadFile(j.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rewrite(t, j.path, string(whole)+strings.Repeat("\x00", 1<<20))
+	if !j.found(t) {
+		t.Error("the line before is lost")
+	}
+	if left, err := os.ReadFile(j.path); err != nil || string(left) != string(whole) {
+		t.Errorf("%d bytes are left of %d, %v", len(left), len(whole), err)
+	}
+	rewrite(t, j.path, string(whole)+strings.Repeat("\x00", 100)+string(whole)+string(whole))
+	if !j.found(t) {
+		t.Error("the line after is lost")
 	}
 }
 

@@ -1,0 +1,55 @@
+package blob_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"slices"
+	"testing"
+
+	"github.com/sealdrop/sealdrop/reports/blob"
+)
+
+// TestDeleteAllIsManyDeletes: what is there goes, what is not there is no error, what is no id is told of, and the
+// others go nonetheless.
+func TestDeleteAllIsManyDeletes(t *testing.T) {
+	t.Parallel()
+	d, err := blob.OpenDir(t.TempDir() + "/blobs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	var ids []string
+	for range 20 {
+		w, err := d.Create()
+		if err == nil {
+			err = w.Commit()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, w.ID())
+	}
+	slices.Sort(ids)
+	doomed := append(slices.Clone(ids[:15]), blob.NewID(), blob.NewID()) // two that are not there
+	slices.Sort(doomed)
+	gone, err := d.DeleteAll(t.Context(), append(doomed, "../etc"))
+	if err == nil || !slices.Equal(gone, doomed) {
+		t.Errorf("%d of %d are gone, %v", len(gone), len(doomed), err)
+	}
+	var left []string
+	if err := d.IDs(t.Context(), func(ids []string) error { left = append(left, ids...); return nil }); err != nil || !slices.Equal(left, ids[15:]) {
+		t.Errorf("%d are left, %v", len(left), err)
+	}
+	if at, err := d.Modified(ids[19]); at.IsZero() || err != nil {
+		t.Errorf("the last one: %v, %v", at, err)
+	}
+	if _, err := d.Modified(ids[0]); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("one that is gone: %v", err)
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if gone, err := d.DeleteAll(ended, ids[15:]); len(gone) != 0 || !errors.Is(err, context.Canceled) {
+		t.Errorf("after the end: %q, %v", gone, err)
+	}
+}
