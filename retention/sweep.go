@@ -3,7 +3,7 @@ package retention
 import (
 	"context"
 	"errors"
-	"fmt"
+	"io/fs"
 	"log/slog"
 	"slices"
 	"time"
@@ -21,7 +21,8 @@ type Catalog interface {
 	DropStalePartials(ctx context.Context, before time.Time, limit int) (int, error)
 	Garbage(ctx context.Context, before time.Time, limit int) ([]string, error)
 	ForgetGarbage(ctx context.Context, blobs []string) error
-	BlobKnown(ctx context.Context, blob string) (bool, error)
+	// Unknown returns those of the blobs, which are in ascending order, that no row knows.
+	Unknown(ctx context.Context, blobs []string) ([]string, error)
 	// Disown hands those of the blobs that no row knows to the garbage.
 	Disown(ctx context.Context, blobs []string) (int, error)
 	Tidy(ctx context.Context, forgetBefore time.Time) error
@@ -29,8 +30,11 @@ type Catalog interface {
 
 // Blobs is what a sweep needs of the blob store.
 type Blobs interface {
-	Delete(id string) error
-	Walk(ctx context.Context, fn func(id string, size int64, modified time.Time) error) error
+	// DeleteAll deletes blobs, which are in ascending order, and returns those that are
+	// gone, also with an error.
+	DeleteAll(ctx context.Context, ids []string) (gone []string, err error)
+	IDs(ctx context.Context, fn func(ids []string) error) error
+	Modified(id string) (time.Time, error)
 }
 
 // Config is what a [Sweeper] needs.
@@ -68,12 +72,14 @@ type Result struct {
 	Interrupted int `json:"interrupted"` // uploads that were not resumed
 }
 
-// breath is between two batches of a purge: who waits for the catalog in another
-// program looks that often.
-const breath = 10 * time.Millisecond
-
-// batch is how many blobs are handled together.
-const batch = 1000
+const (
+	// batch is how many rows are handled together.
+	batch = 1000
+	// blobBatch is how many blobs are: so many that those of a folder are deleted together,
+	// and that the file system's journal, which a sync of the catalog waits for, is
+	// written less often.
+	blobBatch = 5000
+)
 
 // Options says how to sweep.
 type Options struct {
@@ -107,10 +113,8 @@ func (s *Sweeper) Sweep(ctx context.Context, actor string, o Options) (Result, e
 		if n == 0 {
 			break
 		}
-		select {
-		case <-ctx.Done():
-			return done, ctx.Err()
-		case <-time.After(breath):
+		if err := ctx.Err(); err != nil {
+			return done, err
 		}
 	}
 	if err := s.Catalog.SetLastSweep(ctx, now); err != nil {
@@ -161,25 +165,20 @@ func (s *Sweeper) dropInterrupted(ctx context.Context, now time.Time, done *Resu
 // row second, so that a crash in between only deletes it again.
 func (s *Sweeper) collectGarbage(ctx context.Context, now time.Time, done *Result) error {
 	for {
-		blobs, err := s.Catalog.Garbage(ctx, now.Add(-s.Grace), batch)
+		blobs, err := s.Catalog.Garbage(ctx, now.Add(-s.Grace), blobBatch)
 		if err != nil || len(blobs) == 0 {
 			return err
 		}
-		var deleted []string
-		var failed []error
-		for _, id := range blobs {
-			if err := s.Blobs.Delete(id); err != nil {
-				failed = append(failed, fmt.Errorf("deleting blob %s: %w", id, err))
-				continue
+		slices.Sort(blobs)
+		gone, failed := s.Blobs.DeleteAll(ctx, blobs)
+		done.Blobs += len(gone)
+		for some := range slices.Chunk(gone, batch) {
+			if err := s.Catalog.ForgetGarbage(ctx, some); err != nil {
+				return err
 			}
-			deleted = append(deleted, id)
 		}
-		done.Blobs += len(deleted)
-		if err := s.Catalog.ForgetGarbage(ctx, deleted); err != nil {
-			return err
-		}
-		if len(failed) > 0 {
-			return errors.Join(failed...) // they would come again for ever
+		if failed != nil {
+			return failed // they would come again for ever
 		}
 	}
 }
@@ -190,16 +189,25 @@ func (s *Sweeper) collectGarbage(ctx context.Context, now time.Time, done *Resul
 func (s *Sweeper) collectOrphans(ctx context.Context, now time.Time, confirmed bool, done *Result) error {
 	var orphans []string
 	var blobs int64
-	err := s.Blobs.Walk(ctx, func(id string, _ int64, modified time.Time) error {
-		blobs++
-		if now.Sub(modified) < s.Grace {
-			return nil
+	err := s.Blobs.IDs(ctx, func(ids []string) error {
+		blobs += int64(len(ids))
+		for some := range slices.Chunk(ids, batch) {
+			unknown, err := s.Catalog.Unknown(ctx, some)
+			if err != nil {
+				return err
+			}
+			for _, id := range unknown {
+				modified, err := s.Blobs.Modified(id)
+				switch {
+				case errors.Is(err, fs.ErrNotExist): // deleted since
+				case err != nil:
+					return err
+				case now.Sub(modified) >= s.Grace:
+					orphans = append(orphans, id)
+				}
+			}
 		}
-		known, err := s.Catalog.BlobKnown(ctx, id)
-		if err == nil && !known {
-			orphans = append(orphans, id)
-		}
-		return err
+		return nil
 	})
 	if err != nil {
 		return err

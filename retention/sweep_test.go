@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -360,11 +361,9 @@ type stubborn struct {
 	id string
 }
 
-func (s stubborn) Delete(id string) error {
-	if id == s.id {
-		return errors.New("no")
-	}
-	return s.Dir.Delete(id)
+func (s stubborn) DeleteAll(ctx context.Context, ids []string) ([]string, error) {
+	gone, err := s.Dir.DeleteAll(ctx, slices.DeleteFunc(ids, func(id string) bool { return id == s.id }))
+	return gone, errors.Join(err, errors.New("no"))
 }
 
 func TestBlobThatCannotBeDeleted(t *testing.T) {

@@ -60,28 +60,59 @@ type Record struct {
 
 // Append records e at the end of the chain, within tx.
 func Append(tx *database.Tx, now time.Time, e Entry) error {
-	ctx := tx.Context()
-	last, err := tx.LastAudit(ctx)
-	if err != nil && !errors.Is(err, database.ErrNotFound) {
-		return fmt.Errorf("reading the end of the audit chain: %w", err)
+	rows, err := follow(tx, now, e)
+	if err != nil {
+		return err
 	}
-	detail := "{}"
-	if len(e.Detail) > 0 {
-		text, err := json.Marshal(e.Detail) // map keys come out sorted
-		if err != nil {
-			return fmt.Errorf("recording %s: %w", e.Event, err)
-		}
-		detail = string(text)
-	}
-	row := query.Audit{
-		Seq: last.Seq + 1, At: database.Micros(now), Event: string(e.Event), Actor: storable(e.Actor),
-		ClientID: storable(e.Client), Subject: storable(e.Subject), Detail: detail,
-	}
-	row.Hash = chain(last.Hash, row)
-	if err := tx.InsertAudit(ctx, query.InsertAuditParams(row)); err != nil {
+	if err := tx.InsertAudit(tx.Context(), query.InsertAuditParams(rows[0])); err != nil {
 		return fmt.Errorf("recording %s: %w", e.Event, err)
 	}
 	return nil
+}
+
+// AppendAll records many entries, each as [Append] would. It is for what is done to many
+// things at once, of which each has its record.
+func AppendAll(tx *database.Tx, now time.Time, entries []Entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	rows, err := follow(tx, now, entries...)
+	if err != nil {
+		return err
+	}
+	if err := tx.InsertAudits(rows); err != nil {
+		return fmt.Errorf("recording %s and %d more: %w", entries[0].Event, len(entries)-1, err)
+	}
+	return nil
+}
+
+// follow returns the records that come next in the chain.
+func follow(tx *database.Tx, now time.Time, entries ...Entry) ([]query.Audit, error) {
+	last, err := tx.LastAudit(tx.Context())
+	if err != nil && !errors.Is(err, database.ErrNotFound) {
+		return nil, fmt.Errorf("reading the end of the audit chain: %w", err)
+	}
+	seq, hash := last.Seq, last.Hash
+	rows := make([]query.Audit, 0, len(entries))
+	for _, e := range entries {
+		detail := "{}"
+		if len(e.Detail) > 0 {
+			text, err := json.Marshal(e.Detail) // map keys come out sorted
+			if err != nil {
+				return nil, fmt.Errorf("recording %s: %w", e.Event, err)
+			}
+			detail = string(text)
+		}
+		seq++
+		row := query.Audit{
+			Seq: seq, At: database.Micros(now), Event: string(e.Event), Actor: storable(e.Actor),
+			ClientID: storable(e.Client), Subject: storable(e.Subject), Detail: detail,
+		}
+		hash = chain(hash, row)
+		row.Hash = hash
+		rows = append(rows, row)
+	}
+	return rows, nil
 }
 
 // storable shows what no database engine keeps as text, NUL and bytes that are
@@ -200,7 +231,13 @@ func List(ctx context.Context, q *query.Queries, f Filter) ([]Record, error) {
 	if f.Before == 0 {
 		f.Before = 1<<63 - 1
 	}
-	rows, err := q.ListAuditBackwards(ctx, query.ListAuditBackwardsParams{Before: f.Before, ClientID: f.Client, N: f.Limit})
+	var rows []query.Audit
+	var err error
+	if f.Client == "" {
+		rows, err = q.ListAuditBackwards(ctx, query.ListAuditBackwardsParams{Before: f.Before, N: f.Limit})
+	} else {
+		rows, err = q.ListClientAuditBackwards(ctx, query.ListClientAuditBackwardsParams{ClientID: f.Client, Before: f.Before, N: f.Limit})
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the audit: %w", err)
 	}

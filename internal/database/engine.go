@@ -12,6 +12,8 @@ type engine interface {
 	// returns, no other process can write to the catalog until the transaction
 	// ends, and all that others have committed is visible in it.
 	begin(ctx context.Context, writer *sql.DB) (*sql.Tx, error)
+	// giveWay waits, for a moment at most, while others wait to begin.
+	giveWay(ctx context.Context)
 	// patience bounds a transaction as a whole; 0 is no bound.
 	patience() time.Duration
 	// swallowed reports whether err, from releasing a savepoint, says that one

@@ -3,7 +3,13 @@ package database
 import (
 	"context"
 	"fmt"
+	"io/fs"
 )
+
+// OpenBy opens the catalog as a program with other migrations would.
+func (p Place) OpenBy(ctx context.Context, files fs.FS) (*DB, error) {
+	return p.open(ctx, migrateBy(files))
+}
 
 // LimitPages makes the disk look full once the database has so many pages.
 func (db *DB) LimitPages(n int) error {

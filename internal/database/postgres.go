@@ -64,6 +64,9 @@ func (postgresEngine) beginOnce(ctx context.Context, writer *sql.DB) (*sql.Tx, e
 	return tx, nil
 }
 
+// giveWay has nothing to do: the server keeps those who wait in a queue.
+func (postgresEngine) giveWay(context.Context) {}
+
 // patience keeps a network that swallows everything from stopping all writes for
 // as long as the system goes on trying.
 func (postgresEngine) patience() time.Duration { return time.Minute }

@@ -28,6 +28,12 @@ DELETE FROM clients WHERE id = @id;
 -- name: GetUsage :one
 SELECT files, bytes FROM client_usage WHERE client_id = @client_id;
 
+-- name: GetShare :one
+-- What a client has, and may have.
+SELECT clients.quota_bytes, clients.quota_files,
+    CAST(COALESCE(client_usage.files, 0) AS BIGINT) AS files, CAST(COALESCE(client_usage.bytes, 0) AS BIGINT) AS bytes
+FROM clients LEFT JOIN client_usage ON client_usage.client_id = clients.id WHERE clients.id = @id;
+
 -- name: AddUsage :exec
 INSERT INTO client_usage (client_id, files, bytes) VALUES (@client_id, @files, @bytes)
 ON CONFLICT (client_id) DO UPDATE SET files = client_usage.files + excluded.files, bytes = client_usage.bytes + excluded.bytes;
@@ -63,7 +69,7 @@ VALUES (@id, @client_id, @kind, @fingerprint, @algorithm, @label, @material, @ad
 SELECT * FROM keys WHERE kind = @kind AND fingerprint = @fingerprint;
 
 -- name: FindKeys :many
-SELECT * FROM keys WHERE id = @ref OR fingerprint = @ref ORDER BY id LIMIT 2;
+SELECT * FROM keys WHERE id = @ref OR (kind IN ('ssh', 'pgp') AND fingerprint = @ref) ORDER BY id LIMIT 2;
 
 -- name: ListKeys :many
 SELECT * FROM keys WHERE client_id = @client_id ORDER BY kind DESC, added_at, id;
@@ -152,8 +158,17 @@ SELECT * FROM entries WHERE id = @id;
 SELECT * FROM entries
 WHERE client_id = @client_id AND parent_id = @parent_id AND name = @name AND state IN ('published', 'collected');
 
+-- name: FindGrandchild :one
+-- What has a name in a folder, which has its own in another.
+SELECT entries.* FROM entries AS folder CROSS JOIN entries
+WHERE folder.client_id = @client_id AND folder.parent_id = @parent_id AND folder.name = @folder
+  AND folder.state IN ('published', 'collected') AND folder.kind = 'folder'
+  AND entries.client_id = @client_id AND entries.parent_id = folder.id AND entries.name = @name
+  AND entries.state IN ('published', 'collected');
+
 -- name: ListChildren :many
-SELECT * FROM entries
+-- No more of each than a listing shows: with all columns, most of its time went into reading them.
+SELECT name, kind, size, modified_at FROM entries
 WHERE client_id = @client_id AND parent_id = @parent_id AND name > @after AND state IN ('published', 'collected')
 ORDER BY name LIMIT CAST(@n AS BIGINT);
 
@@ -167,10 +182,18 @@ SELECT id FROM entries WHERE parent_id = @parent_id AND parent_id <> '' AND kind
 -- name: ListReports :many
 -- Newest first, below the cursor (received_at, id).
 SELECT * FROM entries
-WHERE (CAST(@client_id AS TEXT) = '' OR client_id = @client_id)
+WHERE (CAST(@state AS TEXT) = '' OR state = @state)
+  AND kind <> 'folder'
+  AND received_at <= @received_before AND (received_at < @received_before OR (received_at = @received_before AND id < @id_before))
+ORDER BY received_at DESC, id DESC LIMIT CAST(@n AS BIGINT);
+
+-- name: ListClientReports :many
+-- The same of one client, of which there may be few among many.
+SELECT * FROM entries
+WHERE client_id = @client_id
   AND (CAST(@state AS TEXT) = '' OR state = @state)
   AND kind <> 'folder'
-  AND (received_at < @received_before OR (received_at = @received_before AND id < @id_before))
+  AND received_at <= @received_before AND (received_at < @received_before OR (received_at = @received_before AND id < @id_before))
 ORDER BY received_at DESC, id DESC LIMIT CAST(@n AS BIGINT);
 
 -- name: ListHeld :many
@@ -195,10 +218,6 @@ SELECT COUNT(*) FROM entries WHERE expires_at > 0 AND legal_hold = 0;
 
 -- name: CountDue :one
 SELECT COUNT(*) FROM entries WHERE expires_at > 0 AND legal_hold = 0 AND expires_at <= @now;
-
--- name: ListDue :many
-SELECT * FROM entries WHERE expires_at > 0 AND legal_hold = 0 AND expires_at <= @now
-ORDER BY expires_at LIMIT CAST(@n AS BIGINT);
 
 -- name: ListDueAfter :many
 SELECT * FROM entries WHERE expires_at > 0 AND legal_hold = 0 AND expires_at <= @now
@@ -235,6 +254,20 @@ UPDATE entries SET coverage = @coverage, state = @state, collected_at = @collect
 
 -- name: DeleteEntry :exec
 DELETE FROM entries WHERE id = @id;
+
+-- name: DeleteDue :many
+-- Up to n of what is due, the earliest first. They are returned in no order.
+DELETE FROM entries WHERE id IN (
+    SELECT due.id FROM entries AS due WHERE due.expires_at > 0 AND due.legal_hold = 0 AND due.expires_at <= @now
+    ORDER BY due.expires_at, due.id LIMIT CAST(@n AS BIGINT))
+RETURNING *;
+
+-- name: DeleteClientFiles :many
+-- Up to n of a client's files, the first first. They are returned in no order.
+DELETE FROM entries WHERE id IN (
+    SELECT file.id FROM entries AS file WHERE file.client_id = @client_id AND file.kind <> 'folder'
+    ORDER BY file.received_at, file.id LIMIT CAST(@n AS BIGINT))
+RETURNING *;
 
 -- name: DeleteEmptyRemovedFolders :execrows
 DELETE FROM entries WHERE kind = 'folder' AND state = 'removed'
@@ -279,16 +312,21 @@ FROM entries WHERE legal_hold > 0;
 -- name: CountLegalHolds :one
 SELECT COUNT(*) FROM entries WHERE client_id = @client_id AND legal_hold <> 0;
 
--- name: ListClientFiles :many
-SELECT * FROM entries WHERE client_id = @client_id AND kind <> 'folder' ORDER BY received_at, id LIMIT CAST(@n AS BIGINT);
-
 -- name: DeleteClientEntries :exec
 DELETE FROM entries WHERE client_id = @client_id;
 
 -- name: BlobKnown :one
-SELECT CAST(CASE WHEN EXISTS (SELECT 1 FROM entries WHERE entries.blob = @blob)
+-- That a blob is not '' tells SQLite that it may use the index.
+SELECT CAST(CASE WHEN EXISTS (SELECT 1 FROM entries WHERE entries.blob = @blob AND entries.blob <> '')
     OR EXISTS (SELECT 1 FROM partials WHERE partials.blob = @blob)
     OR EXISTS (SELECT 1 FROM garbage WHERE garbage.blob = @blob) THEN 1 ELSE 0 END AS BIGINT);
+
+-- name: ListKnownBlobs :many
+-- Those from first to last.
+SELECT entries.blob FROM entries WHERE entries.blob <> '' AND entries.blob >= @first AND entries.blob <= @last
+UNION ALL SELECT partials.blob FROM partials WHERE partials.blob >= @first AND partials.blob <= @last
+UNION ALL SELECT garbage.blob FROM garbage WHERE garbage.blob >= @first AND garbage.blob <= @last
+LIMIT CAST(@n AS BIGINT);
 
 -- ## Sources
 
@@ -398,7 +436,11 @@ VALUES (@seq, @at, @event, @actor, @client_id, @subject, @detail, @hash);
 SELECT * FROM audit WHERE seq > @after ORDER BY seq LIMIT CAST(@n AS BIGINT);
 
 -- name: ListAuditBackwards :many
-SELECT * FROM audit WHERE seq < @before AND (CAST(@client_id AS TEXT) = '' OR client_id = @client_id)
+SELECT * FROM audit WHERE seq < @before
+ORDER BY seq DESC LIMIT CAST(@n AS BIGINT);
+
+-- name: ListClientAuditBackwards :many
+SELECT * FROM audit WHERE client_id = @client_id AND seq < @before
 ORDER BY seq DESC LIMIT CAST(@n AS BIGINT);
 
 -- name: LastDataEvent :one
@@ -587,6 +629,11 @@ WHERE (CAST(@state AS TEXT) = '' OR state = @state) AND (CAST(@client_id AS TEXT
   AND (created_at < @created_before OR (created_at = @created_before AND id < @id_before))
 ORDER BY created_at DESC, id DESC LIMIT CAST(@n AS BIGINT);
 
+-- name: LastMessage :many
+-- The newest in a state, at most one.
+SELECT * FROM messages WHERE state = @state AND (CAST(@client_id AS TEXT) = '' OR client_id = @client_id)
+ORDER BY created_at DESC, id DESC LIMIT 1;
+
 -- name: RetryMessage :execrows
 UPDATE messages SET state = 'pending', since = @now, next_at = @now, tries = 0, settled_at = 0
 WHERE id = @id AND state = 'dead';
@@ -605,18 +652,19 @@ SELECT COUNT(*) AS n, CAST(COALESCE(MIN(created_at), 0) AS BIGINT) AS oldest FRO
 WHERE state = 'pending' AND (claims > 0 OR next_at <= @now);
 
 -- name: CountSettledSince :one
-SELECT COUNT(*) FROM messages WHERE state = @state AND settled_at >= @since;
+SELECT COUNT(*) FROM messages WHERE state = @state AND settled_at > 0 AND settled_at >= @since;
 
 -- name: ForgetMessages :exec
-DELETE FROM messages WHERE state = @state AND settled_at < @before;
+DELETE FROM messages WHERE state = @state AND settled_at > 0 AND settled_at < @before;
 
 -- name: DeleteClientMessages :exec
 DELETE FROM messages WHERE client_id = @client_id;
 
 -- name: ListUncollected :many
--- What was never fetched and is purged soon, by client.
+-- What was never fetched and is purged soon, by client. That expires_at is above 0 tells the planners that they may use
+-- the index of what is due.
 SELECT client_id, COUNT(*) AS reports, CAST(SUM(size) AS BIGINT) AS bytes, CAST(MIN(expires_at) AS BIGINT) AS earliest FROM entries
-WHERE kind = 'report' AND state = 'published' AND legal_hold = 0 AND expires_at > @after AND expires_at <= @before
+WHERE kind = 'report' AND state = 'published' AND legal_hold = 0 AND expires_at > 0 AND expires_at > @after AND expires_at <= @before
 GROUP BY client_id ORDER BY client_id;
 
 -- ## Figures, for monitoring
@@ -697,7 +745,7 @@ SELECT ending.id, ending.client_id, ending.kind, ending.fingerprint, ending.adde
     SELECT a.id, a.client_id, a.kind, a.fingerprint, a.added_at, a.expires_at, a.max_age, a.retires_at, a.approved_at FROM keys AS a
     WHERE a.expires_at > 0 AND a.revoked_at = 0 AND a.expires_at <= @by
     UNION SELECT b.id, b.client_id, b.kind, b.fingerprint, b.added_at, b.expires_at, b.max_age, b.retires_at, b.approved_at FROM keys AS b
-    WHERE b.max_age > 0 AND b.revoked_at = 0 AND b.added_at + b.max_age <= @by
+    WHERE b.max_age > 0 AND b.revoked_at = 0 AND b.added_at + b.max_age <= @by AND b.added_at <= @by
     UNION SELECT c.id, c.client_id, c.kind, c.fingerprint, c.added_at, c.expires_at, c.max_age, c.retires_at, c.approved_at FROM keys AS c
     WHERE c.retires_at > 0 AND c.revoked_at = 0 AND c.retires_at <= @by AND c.retires_at > @now) AS ending
 WHERE (ending.retires_at = 0 OR ending.retires_at > @now) AND ending.approved_at > 0
@@ -720,8 +768,9 @@ SELECT at, client_id, detail FROM audit WHERE event = 'login.refused' AND at >= 
 SELECT id, client_id, kind, fingerprint, added_at FROM keys WHERE approved_at = 0 ORDER BY added_at, id LIMIT CAST(@n AS BIGINT);
 
 -- name: ListUnapprovedUpdates :many
-SELECT keys.id, keys.client_id, keys.kind, keys.fingerprint, key_updates.at FROM key_updates JOIN keys ON keys.id = key_updates.key_id
-ORDER BY key_updates.at, keys.id LIMIT CAST(@n AS BIGINT);
+SELECT keys.id, keys.client_id, keys.kind, keys.fingerprint, key_updates.at FROM key_updates CROSS JOIN keys
+WHERE keys.id = key_updates.key_id -- in this order: there are few updates, and many keys
+ORDER BY key_updates.at, key_updates.key_id LIMIT CAST(@n AS BIGINT);
 
 -- name: CountClientMessages :one
 SELECT COUNT(*) AS n, CAST(COALESCE(MIN(created_at), 0) AS BIGINT) AS oldest FROM messages WHERE client_id = @client_id AND state = @state;
@@ -730,7 +779,7 @@ SELECT COUNT(*) AS n, CAST(COALESCE(MIN(created_at), 0) AS BIGINT) AS oldest FRO
 SELECT CAST(COALESCE(MAX(last_used_at), 0) AS BIGINT) FROM keys WHERE client_id = @client_id;
 
 -- name: ListYoungClients :many
-SELECT id, created_at FROM clients WHERE created_at > @since ORDER BY id;
+SELECT id, created_at FROM clients WHERE created_at > @since ORDER BY created_at, id;
 
 -- name: ListDisabledClients :many
 SELECT id FROM clients WHERE disabled <> 0 ORDER BY id;

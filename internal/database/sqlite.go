@@ -25,7 +25,7 @@ const FileName = "catalog.db"
 
 // sqliteEngine is SQLite. Its transactions begin as writers (_txlock=immediate),
 // and there is one writer to a file.
-type sqliteEngine struct{}
+type sqliteEngine struct{ dir string }
 
 // turnTime is how long a writer waits for another program's transactions.
 const turnTime = 10 * time.Second
@@ -33,15 +33,25 @@ const turnTime = 10 * time.Second
 // begin waits for its turn. SQLite itself looks less and less often, up to every
 // tenth of a second, and then hardly ever meets the moment between two transactions
 // of a program that writes a great deal: a purge kept logins out as long as it ran.
-// The writer's own time-out is short, therefore, and it begins to look anew.
+// The writer's own time-out is short, therefore, and it begins to look anew; that it
+// waits it shows to who can let it go first.
 func (e sqliteEngine) begin(ctx context.Context, writer *sql.DB) (*sql.Tx, error) {
+	tx, err := writer.BeginTx(ctx, nil)
+	if !e.busy(err) {
+		return tx, err
+	}
+	waiting := enqueue(e.dir)
+	defer waiting.leave()
 	for deadline := time.Now().Add(turnTime); ; {
+		waiting.show()
 		tx, err := writer.BeginTx(ctx, nil)
 		if !e.busy(err) || ctx.Err() != nil || time.Now().After(deadline) {
 			return tx, err
 		}
 	}
 }
+
+func (e sqliteEngine) giveWay(ctx context.Context) { giveWay(ctx, e.dir) }
 
 func (sqliteEngine) busy(err error) bool {
 	var engine *sqlite.Error
@@ -75,7 +85,7 @@ func openSQLite(ctx context.Context, dir string, prepare preparation) (*DB, erro
 		writer.Close()
 		return nil, sqliteEngine{}.explain(fmt.Errorf("opening the catalog %s: %w", path, err))
 	}
-	if _, err := writer.ExecContext(ctx, "PRAGMA busy_timeout = 20"); err != nil { // see begin
+	if _, err := writer.ExecContext(ctx, writerPragmas); err != nil {
 		writer.Close()
 		return nil, sqliteEngine{}.explain(fmt.Errorf("opening the catalog %s: %w", path, err))
 	}
@@ -84,8 +94,15 @@ func openSQLite(ctx context.Context, dir string, prepare preparation) (*DB, erro
 		writer.Close()
 		return nil, err
 	}
-	return start(sqliteEngine{}, writer, reader, query.New(newPrepared(reader)), keepStatements(writer)), nil
+	return start(sqliteEngine{dir}, writer, reader, query.New(newPrepared(reader)), keepStatements(writer)), nil
 }
+
+// writerPragmas are for once the schema is there. The time-out: see begin. A savepoint
+// notes what the pages that it changes were, which beyond 64 KiB goes into a file of its
+// own: for each write of a batch that was more than the write itself. A purge touches
+// thousands of pages, again and again: with a cache (in KiB) and a log (in pages) for some of
+// them it reads and writes a third less.
+const writerPragmas = "PRAGMA busy_timeout = 1; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -32000; PRAGMA wal_autocheckpoint = 4000"
 
 // existsSQLite takes an empty file for none: it is what a full disk or a slip of
 // the hand leaves of one.

@@ -105,17 +105,7 @@ func TestEveryEarlierSchemaIsBroughtUpToDate(t *testing.T) {
 		for _, file := range files {
 			t.Run(versionOf(file), func(t *testing.T) {
 				t.Parallel()
-				home := e.NewEmpty(t, t.TempDir())
-				text, err := os.ReadFile(fixture(versionOf(file), e))
-				if err != nil {
-					t.Fatalf("no catalog of this version was kept: %v", err)
-				}
-				raw := home.Raw(t)
-				raw.SetMaxOpenConns(1) // a dump sets its connection up
-				if _, err := raw.Exec(string(text)); err != nil {
-					t.Fatal(err)
-				}
-				raw.Close()
+				home := keptCatalog(t, e, versionOf(file))
 				before := rows(t, home)
 				home.Open(t)
 				if diff := cmp.Diff(want, schema(t, home)); diff != "" {
@@ -125,6 +115,23 @@ func TestEveryEarlierSchemaIsBroughtUpToDate(t *testing.T) {
 			})
 		}
 	})
+}
+
+// keptCatalog is a catalog of a version, with a row in every table.
+func keptCatalog(t *testing.T, e databasetest.Engine, version string) databasetest.Home {
+	t.Helper()
+	home := e.NewEmpty(t, t.TempDir())
+	text, err := os.ReadFile(fixture(version, e))
+	if err != nil {
+		t.Fatalf("no catalog of this version was kept: %v", err)
+	}
+	raw := home.Raw(t)
+	defer raw.Close()
+	raw.SetMaxOpenConns(1) // a dump sets its connection up
+	if _, err := raw.Exec(string(text)); err != nil {
+		t.Fatal(err)
+	}
+	return home
 }
 
 // kept compares what a catalog held with what it holds, in the tables and columns that

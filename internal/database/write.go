@@ -18,6 +18,7 @@ const maxBatch = 256
 type Tx struct {
 	*query.Queries
 	ctx context.Context
+	run query.DBTX // what the queries are run with
 }
 
 // Context returns the context that the transaction's statements must be run
@@ -67,6 +68,10 @@ func (db *DB) Write(ctx context.Context, fn func(*Tx) error) error {
 	<-j.done
 	return db.engine.explain(j.err)
 }
+
+// GiveWay waits, for a moment at most, while other programs wait for their turn to write.
+// Who writes batch after batch calls it before each, so that nobody waits for more than one.
+func (db *DB) GiveWay(ctx context.Context) { db.engine.giveWay(ctx) }
 
 func (db *DB) commitLoop() {
 	for {
@@ -145,7 +150,7 @@ func (db *DB) runOne(ctx context.Context, tx query.DBTX, j *job) error {
 	if _, err := tx.ExecContext(ctx, "SAVEPOINT job"); err != nil {
 		return err
 	}
-	j.err = guard(func() error { return j.fn(&Tx{Queries: query.New(tx), ctx: ctx}) })
+	j.err = guard(func() error { return j.fn(&Tx{Queries: query.New(tx), ctx: ctx, run: tx}) })
 	if j.err == nil {
 		_, err := tx.ExecContext(ctx, "RELEASE job")
 		if err == nil || !db.engine.swallowed(err) {

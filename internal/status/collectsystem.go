@@ -22,7 +22,7 @@ func (g *gathering) mail(ctx context.Context) error {
 		return fmt.Errorf("counting notifications: %w", err)
 	}
 	if m.Failed > 0 {
-		last, err := g.Queries.ListMessages(ctx, query.ListMessagesParams{State: dead, ClientID: g.out.Client, CreatedBefore: 1 << 62, N: 1})
+		last, err := g.Queries.LastMessage(ctx, query.LastMessageParams{State: dead, ClientID: g.out.Client})
 		if err != nil {
 			return fmt.Errorf("finding out why notifications failed: %w", err)
 		}

@@ -172,12 +172,12 @@ func (c *Catalog) RemoveClientReports(ctx context.Context, actor string, client 
 			if held > 0 {
 				return fmt.Errorf("client %s has %d reports: %w", client, held, reports.ErrOnHold)
 			}
-			rows, err := tx.ListClientFiles(tx.Context(), query.ListClientFilesParams{ClientID: client.String(), N: purgeBatch})
+			rows, err := tx.DeleteClientFiles(tx.Context(), query.DeleteClientFilesParams{ClientID: client.String(), N: purgeBatch})
 			if err != nil {
 				return err
 			}
 			batch = len(rows)
-			return c.purgeRows(tx, actor, "report.deleted", rows)
+			return c.letGo(tx, actor, "report.deleted", rows)
 		})
 		if err != nil {
 			return n, err

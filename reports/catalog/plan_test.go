@@ -79,13 +79,22 @@ func TestPlansOfManyFiles(t *testing.T) {
 		"look-up": func(q *query.Queries) {
 			_, _ = q.FindChild(ctx, query.FindChildParams{ClientID: "acme", Name: "file7"})
 		},
+		"look-up in a folder": func(q *query.Queries) {
+			_, _ = q.FindGrandchild(ctx, query.FindGrandchildParams{ClientID: "acme", Folder: "file7", Name: "file8"})
+		},
 		"children": func(q *query.Queries) {
 			_, _ = q.ListChildren(ctx, query.ListChildrenParams{ClientID: "acme", After: "file5", N: 1000})
 		},
 		"page of reports": func(q *query.Queries) {
 			_, _ = q.ListReports(ctx, query.ListReportsParams{ReceivedBefore: 1 << 62, N: 100})
 		},
-		"due": func(q *query.Queries) { _, _ = q.ListDue(ctx, query.ListDueParams{Now: 1000, N: 1000}) },
+		"purge": func(q *query.Queries) { _, _ = q.DeleteDue(ctx, query.DeleteDueParams{Now: 1000, N: 500}) },
+		"removal of a client's files": func(q *query.Queries) {
+			_, _ = q.DeleteClientFiles(ctx, query.DeleteClientFilesParams{ClientID: "beta", N: 500})
+		},
+		"known blobs": func(q *query.Queries) {
+			_, _ = q.ListKnownBlobs(ctx, query.ListKnownBlobsParams{First: "blob7", Last: "blob71", N: 1000})
+		},
 		"due after": func(q *query.Queries) {
 			_, _ = q.ListDueAfter(ctx, query.ListDueAfterParams{Now: 1000, ExpiresAfter: 500, IDAfter: "id500", N: 1000})
 		},

@@ -1,8 +1,11 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/sealdrop/sealdrop/internal/audit"
@@ -14,7 +17,7 @@ import (
 // purgeBatch is how many rows one transaction purges: enough to be fast, few
 // enough that logins and publications in between wait for some hundredths of a
 // second at most.
-const purgeBatch = 250
+const purgeBatch = 500
 
 // Counts is what a sweep would find at a time.
 type Counts struct {
@@ -51,16 +54,17 @@ func (c *Catalog) Due(ctx context.Context, at time.Time, after *reports.Report, 
 
 // PurgeDue purges up to a batch of what is due at a time, and returns how much
 // it was; 0 means that nothing is left. The rows go now, the blobs once the
-// grace of the garbage collection is over.
+// grace of the garbage collection is over. Other programs that wait go first.
 func (c *Catalog) PurgeDue(ctx context.Context, actor string, at time.Time) (int, error) {
 	n := 0
+	c.db.GiveWay(ctx)
 	err := c.write(ctx, func(tx *database.Tx) error {
-		rows, err := tx.ListDue(tx.Context(), query.ListDueParams{Now: database.Micros(at), N: purgeBatch})
+		rows, err := tx.DeleteDue(tx.Context(), query.DeleteDueParams{Now: database.Micros(at), N: purgeBatch})
 		if err != nil {
 			return err
 		}
 		n = len(rows)
-		return c.purgeRows(tx, actor, "report.purged", rows)
+		return c.letGo(tx, actor, "report.purged", rows)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("purging: %w", err)
@@ -68,32 +72,39 @@ func (c *Catalog) PurgeDue(ctx context.Context, actor string, at time.Time) (int
 	return n, nil
 }
 
-func (c *Catalog) purgeRows(tx *database.Tx, actor string, event audit.Event, rows []query.Entry) error {
+// letGo does what follows from rows that were deleted: their blobs become garbage, they
+// count no more, and each has its record.
+func (c *Catalog) letGo(tx *database.Tx, actor string, event audit.Event, rows []query.Entry) error {
+	slices.SortFunc(rows, func(a, b query.Entry) int {
+		return cmp.Or(cmp.Compare(a.ExpiresAt, b.ExpiresAt), cmp.Compare(a.ID, b.ID))
+	})
 	now := c.now()
+	blobs := make([]string, 0, len(rows))
+	used := make(map[string]reports.Usage)
+	entries := make([]audit.Entry, 0, len(rows))
 	for _, row := range rows {
-		if err := c.discard(tx, row.Blob); err != nil {
-			return err
-		}
-		if err := tx.DeleteEntry(tx.Context(), row.ID); err != nil {
-			return fmt.Errorf("deleting report %s: %w", row.ID, err)
+		if row.Blob != "" {
+			blobs = append(blobs, row.Blob)
 		}
 		if reports.State(row.State) != reports.Removed {
-			if err := c.use(tx, row.ClientID, -fileCount(row), -row.Size); err != nil {
-				return err
-			}
+			u := used[row.ClientID]
+			used[row.ClientID] = reports.Usage{Files: u.Files + fileCount(row), Bytes: u.Bytes + row.Size}
 		}
 		detail := withDigest(map[string]string{"name": row.Name, "state": row.State}, row.Sha256)
 		if row.ExpiresAt != 0 {
 			detail["expired"] = database.Time(row.ExpiresAt).Format(time.RFC3339)
 		}
-		err := audit.Append(tx, now, audit.Entry{
-			Event: event, Actor: actor, Client: row.ClientID, Subject: row.ID, Detail: detail,
-		})
-		if err != nil {
+		entries = append(entries, audit.Entry{Event: event, Actor: actor, Client: row.ClientID, Subject: row.ID, Detail: detail})
+	}
+	if err := tx.InsertGarbages(blobs, database.Micros(now)); err != nil {
+		return fmt.Errorf("letting go of blobs: %w", err)
+	}
+	for _, client := range slices.Sorted(maps.Keys(used)) {
+		if err := c.use(tx, client, -used[client].Files, -used[client].Bytes); err != nil {
 			return err
 		}
 	}
-	return nil
+	return audit.AppendAll(tx, now, entries)
 }
 
 // Garbage returns up to limit blobs that no row has shown since before a time.
@@ -111,11 +122,10 @@ func (c *Catalog) Garbage(ctx context.Context, before time.Time, limit int) ([]s
 
 // ForgetGarbage drops blobs from the garbage table once they are deleted.
 func (c *Catalog) ForgetGarbage(ctx context.Context, blobs []string) error {
+	c.db.GiveWay(ctx)
 	return c.write(ctx, func(tx *database.Tx) error {
-		for _, blob := range blobs {
-			if err := tx.DeleteGarbage(tx.Context(), blob); err != nil {
-				return fmt.Errorf("collecting garbage: %w", err)
-			}
+		if err := tx.DeleteGarbages(blobs); err != nil {
+			return fmt.Errorf("collecting garbage: %w", err)
 		}
 		return nil
 	})
@@ -128,6 +138,36 @@ func (c *Catalog) BlobKnown(ctx context.Context, blob string) (bool, error) {
 		return true, fmt.Errorf("looking for the owner of a blob: %w", err)
 	}
 	return known != 0, nil
+}
+
+// Unknown returns those of the blobs, which are in order, that no row knows.
+func (c *Catalog) Unknown(ctx context.Context, blobs []string) ([]string, error) {
+	if len(blobs) == 0 {
+		return nil, nil
+	}
+	most := 4 * len(blobs) // there are more only where blobs were lost
+	known, err := c.db.Read().ListKnownBlobs(ctx, query.ListKnownBlobsParams{First: blobs[0], Last: blobs[len(blobs)-1], N: int64(most)})
+	if err != nil {
+		return nil, fmt.Errorf("looking for the owners of blobs: %w", err)
+	}
+	all := len(known) < most
+	slices.Sort(known)
+	var unknown []string
+	for _, blob := range blobs {
+		if _, found := slices.BinarySearch(known, blob); found {
+			continue
+		}
+		if !all {
+			if found, err := c.BlobKnown(ctx, blob); found || err != nil {
+				if err != nil {
+					return nil, err
+				}
+				continue
+			}
+		}
+		unknown = append(unknown, blob)
+	}
+	return unknown, nil
 }
 
 // Disown hands those of the blobs that no row knows to the garbage collection,

@@ -3,9 +3,11 @@ package catalog_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/sealdrop/sealdrop/internal/audit"
 	"github.com/sealdrop/sealdrop/internal/database"
 	"github.com/sealdrop/sealdrop/internal/database/databasetest"
 	"github.com/sealdrop/sealdrop/internal/database/query"
@@ -88,7 +90,7 @@ func TestPurgeGoesInBatches(t *testing.T) {
 		if listed != 2400 {
 			t.Errorf("%d are listed as due", listed)
 		}
-		const batch = 250
+		const batch = 500
 		for left := 2400; left >= 0; left -= batch {
 			if n, err := f.PurgeDue(t.Context(), "gateway", at); n != min(left, batch) || err != nil {
 				t.Errorf("purged %d, %v; want %d", n, err, min(left, batch))
@@ -136,6 +138,77 @@ func TestBlobKnown(t *testing.T) {
 		}
 		if known, err := f.BlobKnown(t.Context(), "nobody's"); known || err != nil {
 			t.Errorf("nobody's blob: %v, %v", known, err)
+		}
+	})
+}
+
+// TestUnknown: what is told of many blobs at once is what [catalog.Catalog.BlobKnown] says of each, also where
+// the catalog knows many more in between than there are.
+func TestUnknown(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, e databasetest.Engine) {
+		f := newFixtureOn(t, e)
+		f.fill(t, 50)
+		blobs := []string{"a", "fill00000007", "fill00000007x", "fill00000049", f.put(t, "a").Blob, save(t, f, "d"), f.newBlob(), "zz"}
+		if _, err := f.Disown(t.Context(), []string{"gone"}); err != nil {
+			t.Fatal(err)
+		}
+		blobs = append(blobs, "gone")
+		slices.Sort(blobs)
+		for _, some := range [][]string{nil, blobs, blobs[:1], blobs[1:3], {"fill00000007", "fill00000048"}, {"fill", "fillx"}} {
+			var want []string
+			for _, blob := range some {
+				known, err := f.BlobKnown(t.Context(), blob)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !known {
+					want = append(want, blob)
+				}
+			}
+			if got, err := f.Unknown(t.Context(), some); err != nil || !slices.Equal(got, want) {
+				t.Errorf("of %q are unknown %q, %v; want %q", some, got, err, want)
+			}
+		}
+	})
+}
+
+// TestPurgeLeavesTheTrailOfEach: however many are purged together, each report has a record of its own, its client's
+// count is right, and the chain is whole.
+func TestPurgeLeavesTheTrailOfEach(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, e databasetest.Engine) {
+		f := newFixtureOn(t, e)
+		var all []reports.Report
+		for i := range 37 {
+			all = append(all, f.put(t, fmt.Sprintf("report-%02d", i)))
+		}
+		f.clock.advance(100 * day)
+		if n, err := f.PurgeDue(t.Context(), "gateway", f.clock.now()); n != len(all) || err != nil {
+			t.Fatalf("purged %d, %v", n, err)
+		}
+		list, err := audit.List(t.Context(), f.db.Read(), audit.Filter{Client: "acme", Limit: 1000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		purged := make(map[string]audit.Record)
+		for _, r := range list {
+			if r.Event == "report.purged" {
+				purged[r.Subject] = r
+			}
+		}
+		garbage := f.garbage(t)
+		for _, r := range all {
+			d := purged[r.ID].Detail
+			if d["name"] != r.Name.String() && "/"+d["name"] != r.Name.String() || d["state"] != "published" || d["expired"] == "" || !garbage[r.Blob] {
+				t.Errorf("of %s there is %+v, and of its blob %v", r.Name, purged[r.ID], garbage[r.Blob])
+			}
+		}
+		if head, err := audit.Verify(t.Context(), f.db.Read(), audit.Head{}); err != nil {
+			t.Errorf("the chain up to %d: %v", head.Seq, err)
+		}
+		if kept, counted, err := f.CheckUsage(t.Context(), f.acme, false); err != nil || kept != counted || kept != (reports.Usage{}) {
+			t.Errorf("kept %+v, counted %+v, %v", kept, counted, err)
 		}
 	})
 }

@@ -72,16 +72,16 @@ type share struct {
 }
 
 func (c *Catalog) left(ctx context.Context, q *query.Queries, client reports.ClientID) (share, error) {
-	row, err := q.GetClient(ctx, client.String())
+	row, err := q.GetShare(ctx, client.String())
 	if errors.Is(err, database.ErrNotFound) {
 		return share{}, fmt.Errorf("%w: %s", reports.ErrUnknownClient, client)
 	}
 	if err != nil {
 		return share{}, fmt.Errorf("reading the quota of client %s: %w", client, err)
 	}
-	s := share{quota: reports.Quota{Bytes: row.QuotaBytes, Files: row.QuotaFiles}.Or(c.quota)}
-	if s.used, err = used(ctx, q, client); err != nil {
-		return share{}, err
+	s := share{
+		used:  reports.Usage{Files: row.Files, Bytes: row.Bytes},
+		quota: reports.Quota{Bytes: row.QuotaBytes, Files: row.QuotaFiles}.Or(c.quota),
 	}
 	s.room = s.quota.Left(s.used)
 	return s, nil

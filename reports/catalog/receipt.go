@@ -34,21 +34,32 @@ type Transfer struct {
 // Collect records a transfer. The report counts as collected once transfers
 // that ended well have covered every byte of it between them. A transfer of a
 // report that has been purged meanwhile still leaves its receipt.
-func (c *Catalog) Collect(ctx context.Context, t Transfer) error {
+//
+// Of several transfers either all are recorded or none.
+func (c *Catalog) Collect(ctx context.Context, transfers ...Transfer) error {
 	return c.write(ctx, func(tx *database.Tx) error {
-		row, err := entry(tx.Context(), tx.Queries, t.Report.ID)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		digest := t.Report.SHA256
-		if err == nil && row.Blob == t.Report.Blob {
-			if err := c.cover(tx, row, t); err != nil {
+		for _, t := range transfers {
+			if err := c.collect(tx, t); err != nil {
 				return err
 			}
-			digest = row.Sha256 // it may have become known since the transfer began
 		}
-		return t.insert(tx, digest, t.Covered.Bytes())
+		return nil
 	})
+}
+
+func (c *Catalog) collect(tx *database.Tx, t Transfer) error {
+	row, err := entry(tx.Context(), tx.Queries, t.Report.ID)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	digest := t.Report.SHA256
+	if err == nil && row.Blob == t.Report.Blob {
+		if err := c.cover(tx, row, t); err != nil {
+			return err
+		}
+		digest = row.Sha256 // it may have become known since the transfer began
+	}
+	return t.insert(tx, digest, t.Covered.Bytes())
 }
 
 // HandOver records that the whole of a report was handed to somebody who is to bring
@@ -98,8 +109,10 @@ func (c *Catalog) cover(tx *database.Tx, row query.Entry, t Transfer) error {
 			set.State = string(reports.Collected)
 		}
 	}
-	if err := tx.SetCoverage(tx.Context(), set); err != nil {
-		return fmt.Errorf("recording what was fetched of %s: %w", t.Report.Name, err)
+	if first || set.Coverage != row.Coverage {
+		if err := tx.SetCoverage(tx.Context(), set); err != nil {
+			return fmt.Errorf("recording what was fetched of %s: %w", t.Report.Name, err)
+		}
 	}
 	if !first {
 		return nil

@@ -47,7 +47,7 @@ func (g *gateway) startDigester(tb testing.TB) {
 
 func eventually(tb testing.TB, what string, holds func() bool) {
 	tb.Helper()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if holds() {
 			return
 		}
@@ -373,7 +373,7 @@ func TestCloseInTheMiddleOfAFile(t *testing.T) {
 	eventually(t, "the file is being read", func() bool { return isOpen(t, w.ID()) })
 	began := time.Now()
 	g.Digester.Close()
-	if took := time.Since(began); took > 10*time.Second {
+	if took := time.Since(began); took > time.Minute {
 		t.Errorf("it took %v", took)
 	}
 	if r := g.lookup(t, "one", parseName(t, "a")); r.SHA256 != "" || isOpen(t, w.ID()) {

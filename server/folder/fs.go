@@ -116,8 +116,8 @@ func (f *FS) List(ctx context.Context, dir reports.Name, after string, limit int
 		return nil, err
 	}
 	entries := make([]Entry, 0, len(list))
-	for _, r := range list {
-		entries = append(entries, f.entry(r))
+	for _, c := range list {
+		entries = append(entries, Entry{Name: c.Name, Folder: c.Folder, Size: c.Size, ModTime: c.Modified})
 	}
 	return entries, nil
 }

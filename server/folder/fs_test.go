@@ -29,6 +29,7 @@ var _ foldertest.Folder = (*folder.FS)(nil)
 // gateway is a store with the clients one and two.
 type gateway struct {
 	*folder.Store
+	db            *database.DB
 	closeRecorder func()
 }
 
@@ -53,7 +54,7 @@ func newGatewayOn(tb testing.TB, e databasetest.Engine) *gateway {
 	tb.Cleanup(func() { blobs.Close() })
 	log := slog.New(slog.DiscardHandler)
 	c := catalog.New(db, time.Now)
-	g := &gateway{Store: &folder.Store{Catalog: c, Blobs: blobs, Recorder: folder.NewRecorder(c, log), Now: time.Now, Log: log}}
+	g := &gateway{db: db, Store: &folder.Store{Catalog: c, Blobs: blobs, Recorder: folder.NewRecorder(c, log), Now: time.Now, Log: log}}
 	g.closeRecorder = sync.OnceFunc(func() { g.Recorder.Close() })
 	tb.Cleanup(func() { g.closeRecorder() })
 	return g

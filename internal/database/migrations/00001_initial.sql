@@ -15,6 +15,8 @@ CREATE TABLE clients (
     declared    TEXT   NOT NULL,         -- JSON, field to "file:line", of what the configuration declares; '' if nothing
     created_at  BIGINT NOT NULL
 );
+CREATE INDEX clients_created ON clients (created_at, id);
+CREATE INDEX clients_disabled ON clients (id) WHERE disabled <> 0;
 
 -- What counts against a client's quota: reports and uploads that are held, published or collected. It is kept in
 -- the transactions that change them, because counting them takes longer the more there are.
@@ -82,6 +84,7 @@ CREATE TABLE passwords (
     expires_at   BIGINT NOT NULL,
     last_used_at BIGINT NOT NULL
 );
+CREATE INDEX passwords_expiring ON passwords (expires_at, client_id) WHERE expires_at > 0;
 
 -- Files and folders. A folder is its children's parent_id, so that renaming one touches one row.
 CREATE TABLE entries (
@@ -123,6 +126,8 @@ CREATE INDEX entries_state ON entries (state, kind) WHERE kind <> 'folder';
 CREATE UNIQUE INDEX entries_blob ON entries (blob) WHERE blob <> '';
 CREATE INDEX entries_undigested ON entries (blob) WHERE sha256 = '' AND blob <> '';
 
+-- Each sweep looks for those that have become empty.
+CREATE INDEX entries_removed_folders ON entries (id) WHERE kind = 'folder' AND state = 'removed';
 CREATE INDEX entries_on_hold ON entries (client_id, received_at, id) WHERE legal_hold > 0;
 
 -- Clients of which everything is on legal hold, also what is still to come.
@@ -291,4 +296,5 @@ CREATE TABLE messages (
 );
 CREATE INDEX messages_due ON messages (channel, target, next_at) WHERE state = 'pending';
 CREATE INDEX messages_state ON messages (state, created_at, id);
+CREATE INDEX messages_settled ON messages (state, settled_at) WHERE settled_at > 0;
 CREATE INDEX messages_client ON messages (client_id, created_at, id);

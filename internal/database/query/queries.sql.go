@@ -116,11 +116,12 @@ func (q *Queries) ApproveKey(ctx context.Context, arg ApproveKeyParams) error {
 }
 
 const blobKnown = `-- name: BlobKnown :one
-SELECT CAST(CASE WHEN EXISTS (SELECT 1 FROM entries WHERE entries.blob = $1)
+SELECT CAST(CASE WHEN EXISTS (SELECT 1 FROM entries WHERE entries.blob = $1 AND entries.blob <> '')
     OR EXISTS (SELECT 1 FROM partials WHERE partials.blob = $1)
     OR EXISTS (SELECT 1 FROM garbage WHERE garbage.blob = $1) THEN 1 ELSE 0 END AS BIGINT)
 `
 
+// That a blob is not ” tells SQLite that it may use the index.
 func (q *Queries) BlobKnown(ctx context.Context, blob string) (int64, error) {
 	row := q.db.QueryRowContext(ctx, blobKnown, blob)
 	var column_1 int64
@@ -409,7 +410,7 @@ func (q *Queries) CountSealed(ctx context.Context, clientID string) (int64, erro
 }
 
 const countSettledSince = `-- name: CountSettledSince :one
-SELECT COUNT(*) FROM messages WHERE state = $1 AND settled_at >= $2
+SELECT COUNT(*) FROM messages WHERE state = $1 AND settled_at > 0 AND settled_at >= $2
 `
 
 type CountSettledSinceParams struct {
@@ -549,6 +550,64 @@ func (q *Queries) DeleteClientEntries(ctx context.Context, clientID string) erro
 	return err
 }
 
+const deleteClientFiles = `-- name: DeleteClientFiles :many
+DELETE FROM entries WHERE id IN (
+    SELECT file.id FROM entries AS file WHERE file.client_id = $1 AND file.kind <> 'folder'
+    ORDER BY file.received_at, file.id LIMIT CAST($2 AS BIGINT))
+RETURNING id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, hold_reason, replaces, coverage
+`
+
+type DeleteClientFilesParams struct {
+	ClientID string
+	N        int64
+}
+
+// Up to n of a client's files, the first first. They are returned in no order.
+func (q *Queries) DeleteClientFiles(ctx context.Context, arg DeleteClientFilesParams) ([]Entry, error) {
+	rows, err := q.db.QueryContext(ctx, deleteClientFiles, arg.ClientID, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Entry
+	for rows.Next() {
+		var i Entry
+		if err := rows.Scan(
+			&i.ID,
+			&i.ClientID,
+			&i.ParentID,
+			&i.Name,
+			&i.Kind,
+			&i.State,
+			&i.Size,
+			&i.Sha256,
+			&i.PlainSize,
+			&i.Blob,
+			&i.SealedTo,
+			&i.ReceivedAt,
+			&i.PublishedAt,
+			&i.ModifiedAt,
+			&i.ExpiresAt,
+			&i.CollectedAt,
+			&i.RemovedAt,
+			&i.LegalHold,
+			&i.HoldReason,
+			&i.Replaces,
+			&i.Coverage,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const deleteClientMessages = `-- name: DeleteClientMessages :exec
 DELETE FROM messages WHERE client_id = $1
 `
@@ -574,6 +633,64 @@ DELETE FROM sources WHERE client_id = $1
 func (q *Queries) DeleteClientSources(ctx context.Context, clientID string) error {
 	_, err := q.db.ExecContext(ctx, deleteClientSources, clientID)
 	return err
+}
+
+const deleteDue = `-- name: DeleteDue :many
+DELETE FROM entries WHERE id IN (
+    SELECT due.id FROM entries AS due WHERE due.expires_at > 0 AND due.legal_hold = 0 AND due.expires_at <= $1
+    ORDER BY due.expires_at, due.id LIMIT CAST($2 AS BIGINT))
+RETURNING id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, hold_reason, replaces, coverage
+`
+
+type DeleteDueParams struct {
+	Now int64
+	N   int64
+}
+
+// Up to n of what is due, the earliest first. They are returned in no order.
+func (q *Queries) DeleteDue(ctx context.Context, arg DeleteDueParams) ([]Entry, error) {
+	rows, err := q.db.QueryContext(ctx, deleteDue, arg.Now, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Entry
+	for rows.Next() {
+		var i Entry
+		if err := rows.Scan(
+			&i.ID,
+			&i.ClientID,
+			&i.ParentID,
+			&i.Name,
+			&i.Kind,
+			&i.State,
+			&i.Size,
+			&i.Sha256,
+			&i.PlainSize,
+			&i.Blob,
+			&i.SealedTo,
+			&i.ReceivedAt,
+			&i.PublishedAt,
+			&i.ModifiedAt,
+			&i.ExpiresAt,
+			&i.CollectedAt,
+			&i.RemovedAt,
+			&i.LegalHold,
+			&i.HoldReason,
+			&i.Replaces,
+			&i.Coverage,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const deleteEmptyRemovedFolders = `-- name: DeleteEmptyRemovedFolders :execrows
@@ -758,8 +875,58 @@ func (q *Queries) FindChild(ctx context.Context, arg FindChildParams) (Entry, er
 	return i, err
 }
 
+const findGrandchild = `-- name: FindGrandchild :one
+SELECT entries.id, entries.client_id, entries.parent_id, entries.name, entries.kind, entries.state, entries.size, entries.sha256, entries.plain_size, entries.blob, entries.sealed_to, entries.received_at, entries.published_at, entries.modified_at, entries.expires_at, entries.collected_at, entries.removed_at, entries.legal_hold, entries.hold_reason, entries.replaces, entries.coverage FROM entries AS folder CROSS JOIN entries
+WHERE folder.client_id = $1 AND folder.parent_id = $2 AND folder.name = $3
+  AND folder.state IN ('published', 'collected') AND folder.kind = 'folder'
+  AND entries.client_id = $1 AND entries.parent_id = folder.id AND entries.name = $4
+  AND entries.state IN ('published', 'collected')
+`
+
+type FindGrandchildParams struct {
+	ClientID string
+	ParentID string
+	Folder   string
+	Name     string
+}
+
+// What has a name in a folder, which has its own in another.
+func (q *Queries) FindGrandchild(ctx context.Context, arg FindGrandchildParams) (Entry, error) {
+	row := q.db.QueryRowContext(ctx, findGrandchild,
+		arg.ClientID,
+		arg.ParentID,
+		arg.Folder,
+		arg.Name,
+	)
+	var i Entry
+	err := row.Scan(
+		&i.ID,
+		&i.ClientID,
+		&i.ParentID,
+		&i.Name,
+		&i.Kind,
+		&i.State,
+		&i.Size,
+		&i.Sha256,
+		&i.PlainSize,
+		&i.Blob,
+		&i.SealedTo,
+		&i.ReceivedAt,
+		&i.PublishedAt,
+		&i.ModifiedAt,
+		&i.ExpiresAt,
+		&i.CollectedAt,
+		&i.RemovedAt,
+		&i.LegalHold,
+		&i.HoldReason,
+		&i.Replaces,
+		&i.Coverage,
+	)
+	return i, err
+}
+
 const findKeys = `-- name: FindKeys :many
-SELECT id, client_id, kind, fingerprint, algorithm, label, material, added_at, expires_at, max_age, retires_at, revoked_at, revoked_reason, last_used_at, imported_by, imported_uid, imported_login, approved_by, approved_at, replaces, overlap FROM keys WHERE id = $1 OR fingerprint = $1 ORDER BY id LIMIT 2
+SELECT id, client_id, kind, fingerprint, algorithm, label, material, added_at, expires_at, max_age, retires_at, revoked_at, revoked_reason, last_used_at, imported_by, imported_uid, imported_login, approved_by, approved_at, replaces, overlap FROM keys WHERE id = $1 OR (kind IN ('ssh', 'pgp') AND fingerprint = $1) ORDER BY id LIMIT 2
 `
 
 func (q *Queries) FindKeys(ctx context.Context, ref string) ([]Key, error) {
@@ -865,7 +1032,7 @@ func (q *Queries) ForgetIdempotencyKeys(ctx context.Context, before int64) error
 }
 
 const forgetMessages = `-- name: ForgetMessages :exec
-DELETE FROM messages WHERE state = $1 AND settled_at < $2
+DELETE FROM messages WHERE state = $1 AND settled_at > 0 AND settled_at < $2
 `
 
 type ForgetMessagesParams struct {
@@ -1250,6 +1417,32 @@ func (q *Queries) GetProducerBySecret(ctx context.Context, secret string) (Produ
 		&i.ExpiresAt,
 		&i.RevokedAt,
 		&i.LastUsedAt,
+	)
+	return i, err
+}
+
+const getShare = `-- name: GetShare :one
+SELECT clients.quota_bytes, clients.quota_files,
+    CAST(COALESCE(client_usage.files, 0) AS BIGINT) AS files, CAST(COALESCE(client_usage.bytes, 0) AS BIGINT) AS bytes
+FROM clients LEFT JOIN client_usage ON client_usage.client_id = clients.id WHERE clients.id = $1
+`
+
+type GetShareRow struct {
+	QuotaBytes int64
+	QuotaFiles int64
+	Files      int64
+	Bytes      int64
+}
+
+// What a client has, and may have.
+func (q *Queries) GetShare(ctx context.Context, id string) (GetShareRow, error) {
+	row := q.db.QueryRowContext(ctx, getShare, id)
+	var i GetShareRow
+	err := row.Scan(
+		&i.QuotaBytes,
+		&i.QuotaFiles,
+		&i.Files,
+		&i.Bytes,
 	)
 	return i, err
 }
@@ -1798,6 +1991,57 @@ func (q *Queries) LastKeyUse(ctx context.Context, clientID string) (int64, error
 	return column_1, err
 }
 
+const lastMessage = `-- name: LastMessage :many
+SELECT id, client_id, channel, target, kind, content, state, created_at, since, next_at, claimed, claims, tries, last_error, answer, settled_at FROM messages WHERE state = $1 AND (CAST($2 AS TEXT) = '' OR client_id = $2)
+ORDER BY created_at DESC, id DESC LIMIT 1
+`
+
+type LastMessageParams struct {
+	State    string
+	ClientID string
+}
+
+// The newest in a state, at most one.
+func (q *Queries) LastMessage(ctx context.Context, arg LastMessageParams) ([]Message, error) {
+	rows, err := q.db.QueryContext(ctx, lastMessage, arg.State, arg.ClientID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Message
+	for rows.Next() {
+		var i Message
+		if err := rows.Scan(
+			&i.ID,
+			&i.ClientID,
+			&i.Channel,
+			&i.Target,
+			&i.Kind,
+			&i.Content,
+			&i.State,
+			&i.CreatedAt,
+			&i.Since,
+			&i.NextAt,
+			&i.Claimed,
+			&i.Claims,
+			&i.Tries,
+			&i.LastError,
+			&i.Answer,
+			&i.SettledAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listAllKeys = `-- name: ListAllKeys :many
 SELECT id, client_id, kind, fingerprint, algorithm, label, material, added_at, expires_at, max_age, retires_at, revoked_at, revoked_reason, last_used_at, imported_by, imported_uid, imported_login, approved_by, approved_at, replaces, overlap FROM keys WHERE id > $1 ORDER BY id LIMIT CAST($2 AS BIGINT)
 `
@@ -2021,18 +2265,17 @@ func (q *Queries) ListAudit(ctx context.Context, arg ListAuditParams) ([]Audit, 
 }
 
 const listAuditBackwards = `-- name: ListAuditBackwards :many
-SELECT seq, at, event, actor, client_id, subject, detail, hash FROM audit WHERE seq < $1 AND (CAST($2 AS TEXT) = '' OR client_id = $2)
-ORDER BY seq DESC LIMIT CAST($3 AS BIGINT)
+SELECT seq, at, event, actor, client_id, subject, detail, hash FROM audit WHERE seq < $1
+ORDER BY seq DESC LIMIT CAST($2 AS BIGINT)
 `
 
 type ListAuditBackwardsParams struct {
-	Before   int64
-	ClientID string
-	N        int64
+	Before int64
+	N      int64
 }
 
 func (q *Queries) ListAuditBackwards(ctx context.Context, arg ListAuditBackwardsParams) ([]Audit, error) {
-	rows, err := q.db.QueryContext(ctx, listAuditBackwards, arg.Before, arg.ClientID, arg.N)
+	rows, err := q.db.QueryContext(ctx, listAuditBackwards, arg.Before, arg.N)
 	if err != nil {
 		return nil, err
 	}
@@ -2096,7 +2339,7 @@ func (q *Queries) ListBans(ctx context.Context, arg ListBansParams) ([]Ban, erro
 }
 
 const listChildren = `-- name: ListChildren :many
-SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, hold_reason, replaces, coverage FROM entries
+SELECT name, kind, size, modified_at FROM entries
 WHERE client_id = $1 AND parent_id = $2 AND name > $3 AND state IN ('published', 'collected')
 ORDER BY name LIMIT CAST($4 AS BIGINT)
 `
@@ -2108,7 +2351,15 @@ type ListChildrenParams struct {
 	N        int64
 }
 
-func (q *Queries) ListChildren(ctx context.Context, arg ListChildrenParams) ([]Entry, error) {
+type ListChildrenRow struct {
+	Name       string
+	Kind       string
+	Size       int64
+	ModifiedAt int64
+}
+
+// No more of each than a listing shows: with all columns, most of its time went into reading them.
+func (q *Queries) ListChildren(ctx context.Context, arg ListChildrenParams) ([]ListChildrenRow, error) {
 	rows, err := q.db.QueryContext(ctx, listChildren,
 		arg.ClientID,
 		arg.ParentID,
@@ -2119,31 +2370,14 @@ func (q *Queries) ListChildren(ctx context.Context, arg ListChildrenParams) ([]E
 		return nil, err
 	}
 	defer rows.Close()
-	var items []Entry
+	var items []ListChildrenRow
 	for rows.Next() {
-		var i Entry
+		var i ListChildrenRow
 		if err := rows.Scan(
-			&i.ID,
-			&i.ClientID,
-			&i.ParentID,
 			&i.Name,
 			&i.Kind,
-			&i.State,
 			&i.Size,
-			&i.Sha256,
-			&i.PlainSize,
-			&i.Blob,
-			&i.SealedTo,
-			&i.ReceivedAt,
-			&i.PublishedAt,
 			&i.ModifiedAt,
-			&i.ExpiresAt,
-			&i.CollectedAt,
-			&i.RemovedAt,
-			&i.LegalHold,
-			&i.HoldReason,
-			&i.Replaces,
-			&i.Coverage,
 		); err != nil {
 			return nil, err
 		}
@@ -2198,46 +2432,35 @@ func (q *Queries) ListClientArrivals(ctx context.Context, arg ListClientArrivals
 	return items, nil
 }
 
-const listClientFiles = `-- name: ListClientFiles :many
-SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, hold_reason, replaces, coverage FROM entries WHERE client_id = $1 AND kind <> 'folder' ORDER BY received_at, id LIMIT CAST($2 AS BIGINT)
+const listClientAuditBackwards = `-- name: ListClientAuditBackwards :many
+SELECT seq, at, event, actor, client_id, subject, detail, hash FROM audit WHERE client_id = $1 AND seq < $2
+ORDER BY seq DESC LIMIT CAST($3 AS BIGINT)
 `
 
-type ListClientFilesParams struct {
+type ListClientAuditBackwardsParams struct {
 	ClientID string
+	Before   int64
 	N        int64
 }
 
-func (q *Queries) ListClientFiles(ctx context.Context, arg ListClientFilesParams) ([]Entry, error) {
-	rows, err := q.db.QueryContext(ctx, listClientFiles, arg.ClientID, arg.N)
+func (q *Queries) ListClientAuditBackwards(ctx context.Context, arg ListClientAuditBackwardsParams) ([]Audit, error) {
+	rows, err := q.db.QueryContext(ctx, listClientAuditBackwards, arg.ClientID, arg.Before, arg.N)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []Entry
+	var items []Audit
 	for rows.Next() {
-		var i Entry
+		var i Audit
 		if err := rows.Scan(
-			&i.ID,
+			&i.Seq,
+			&i.At,
+			&i.Event,
+			&i.Actor,
 			&i.ClientID,
-			&i.ParentID,
-			&i.Name,
-			&i.Kind,
-			&i.State,
-			&i.Size,
-			&i.Sha256,
-			&i.PlainSize,
-			&i.Blob,
-			&i.SealedTo,
-			&i.ReceivedAt,
-			&i.PublishedAt,
-			&i.ModifiedAt,
-			&i.ExpiresAt,
-			&i.CollectedAt,
-			&i.RemovedAt,
-			&i.LegalHold,
-			&i.HoldReason,
-			&i.Replaces,
-			&i.Coverage,
+			&i.Subject,
+			&i.Detail,
+			&i.Hash,
 		); err != nil {
 			return nil, err
 		}
@@ -2271,6 +2494,75 @@ func (q *Queries) ListClientPartials(ctx context.Context, clientID string) ([]Pa
 			&i.Blob,
 			&i.Size,
 			&i.At,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listClientReports = `-- name: ListClientReports :many
+SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, hold_reason, replaces, coverage FROM entries
+WHERE client_id = $1
+  AND (CAST($2 AS TEXT) = '' OR state = $2)
+  AND kind <> 'folder'
+  AND received_at <= $3 AND (received_at < $3 OR (received_at = $3 AND id < $4))
+ORDER BY received_at DESC, id DESC LIMIT CAST($5 AS BIGINT)
+`
+
+type ListClientReportsParams struct {
+	ClientID       string
+	State          string
+	ReceivedBefore int64
+	IDBefore       string
+	N              int64
+}
+
+// The same of one client, of which there may be few among many.
+func (q *Queries) ListClientReports(ctx context.Context, arg ListClientReportsParams) ([]Entry, error) {
+	rows, err := q.db.QueryContext(ctx, listClientReports,
+		arg.ClientID,
+		arg.State,
+		arg.ReceivedBefore,
+		arg.IDBefore,
+		arg.N,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Entry
+	for rows.Next() {
+		var i Entry
+		if err := rows.Scan(
+			&i.ID,
+			&i.ClientID,
+			&i.ParentID,
+			&i.Name,
+			&i.Kind,
+			&i.State,
+			&i.Size,
+			&i.Sha256,
+			&i.PlainSize,
+			&i.Blob,
+			&i.SealedTo,
+			&i.ReceivedAt,
+			&i.PublishedAt,
+			&i.ModifiedAt,
+			&i.ExpiresAt,
+			&i.CollectedAt,
+			&i.RemovedAt,
+			&i.LegalHold,
+			&i.HoldReason,
+			&i.Replaces,
+			&i.Coverage,
 		); err != nil {
 			return nil, err
 		}
@@ -2419,61 +2711,6 @@ func (q *Queries) ListDisabledClients(ctx context.Context) ([]string, error) {
 			return nil, err
 		}
 		items = append(items, id)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const listDue = `-- name: ListDue :many
-SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, hold_reason, replaces, coverage FROM entries WHERE expires_at > 0 AND legal_hold = 0 AND expires_at <= $1
-ORDER BY expires_at LIMIT CAST($2 AS BIGINT)
-`
-
-type ListDueParams struct {
-	Now int64
-	N   int64
-}
-
-func (q *Queries) ListDue(ctx context.Context, arg ListDueParams) ([]Entry, error) {
-	rows, err := q.db.QueryContext(ctx, listDue, arg.Now, arg.N)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []Entry
-	for rows.Next() {
-		var i Entry
-		if err := rows.Scan(
-			&i.ID,
-			&i.ClientID,
-			&i.ParentID,
-			&i.Name,
-			&i.Kind,
-			&i.State,
-			&i.Size,
-			&i.Sha256,
-			&i.PlainSize,
-			&i.Blob,
-			&i.SealedTo,
-			&i.ReceivedAt,
-			&i.PublishedAt,
-			&i.ModifiedAt,
-			&i.ExpiresAt,
-			&i.CollectedAt,
-			&i.RemovedAt,
-			&i.LegalHold,
-			&i.HoldReason,
-			&i.Replaces,
-			&i.Coverage,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
 	}
 	if err := rows.Close(); err != nil {
 		return nil, err
@@ -2650,7 +2887,7 @@ SELECT ending.id, ending.client_id, ending.kind, ending.fingerprint, ending.adde
     SELECT a.id, a.client_id, a.kind, a.fingerprint, a.added_at, a.expires_at, a.max_age, a.retires_at, a.approved_at FROM keys AS a
     WHERE a.expires_at > 0 AND a.revoked_at = 0 AND a.expires_at <= $1
     UNION SELECT b.id, b.client_id, b.kind, b.fingerprint, b.added_at, b.expires_at, b.max_age, b.retires_at, b.approved_at FROM keys AS b
-    WHERE b.max_age > 0 AND b.revoked_at = 0 AND b.added_at + b.max_age <= $1
+    WHERE b.max_age > 0 AND b.revoked_at = 0 AND b.added_at + b.max_age <= $1 AND b.added_at <= $1
     UNION SELECT c.id, c.client_id, c.kind, c.fingerprint, c.added_at, c.expires_at, c.max_age, c.retires_at, c.approved_at FROM keys AS c
     WHERE c.retires_at > 0 AND c.revoked_at = 0 AND c.retires_at <= $1 AND c.retires_at > $2) AS ending
 WHERE (ending.retires_at = 0 OR ending.retires_at > $2) AND ending.approved_at > 0
@@ -3016,6 +3253,43 @@ func (q *Queries) ListKeys(ctx context.Context, clientID string) ([]Key, error) 
 			return nil, err
 		}
 		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listKnownBlobs = `-- name: ListKnownBlobs :many
+SELECT entries.blob FROM entries WHERE entries.blob <> '' AND entries.blob >= $2 AND entries.blob <= $3
+UNION ALL SELECT partials.blob FROM partials WHERE partials.blob >= $2 AND partials.blob <= $3
+UNION ALL SELECT garbage.blob FROM garbage WHERE garbage.blob >= $2 AND garbage.blob <= $3
+LIMIT CAST($1 AS BIGINT)
+`
+
+type ListKnownBlobsParams struct {
+	N     int64
+	First string
+	Last  string
+}
+
+// Those from first to last.
+func (q *Queries) ListKnownBlobs(ctx context.Context, arg ListKnownBlobsParams) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, listKnownBlobs, arg.N, arg.First, arg.Last)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var blob string
+		if err := rows.Scan(&blob); err != nil {
+			return nil, err
+		}
+		items = append(items, blob)
 	}
 	if err := rows.Close(); err != nil {
 		return nil, err
@@ -3671,15 +3945,13 @@ func (q *Queries) ListRefusedSince(ctx context.Context, arg ListRefusedSincePara
 
 const listReports = `-- name: ListReports :many
 SELECT id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, hold_reason, replaces, coverage FROM entries
-WHERE (CAST($1 AS TEXT) = '' OR client_id = $1)
-  AND (CAST($2 AS TEXT) = '' OR state = $2)
+WHERE (CAST($1 AS TEXT) = '' OR state = $1)
   AND kind <> 'folder'
-  AND (received_at < $3 OR (received_at = $3 AND id < $4))
-ORDER BY received_at DESC, id DESC LIMIT CAST($5 AS BIGINT)
+  AND received_at <= $2 AND (received_at < $2 OR (received_at = $2 AND id < $3))
+ORDER BY received_at DESC, id DESC LIMIT CAST($4 AS BIGINT)
 `
 
 type ListReportsParams struct {
-	ClientID       string
 	State          string
 	ReceivedBefore int64
 	IDBefore       string
@@ -3689,7 +3961,6 @@ type ListReportsParams struct {
 // Newest first, below the cursor (received_at, id).
 func (q *Queries) ListReports(ctx context.Context, arg ListReportsParams) ([]Entry, error) {
 	rows, err := q.db.QueryContext(ctx, listReports,
-		arg.ClientID,
 		arg.State,
 		arg.ReceivedBefore,
 		arg.IDBefore,
@@ -3952,8 +4223,9 @@ func (q *Queries) ListUnapprovedKeys(ctx context.Context, n int64) ([]ListUnappr
 }
 
 const listUnapprovedUpdates = `-- name: ListUnapprovedUpdates :many
-SELECT keys.id, keys.client_id, keys.kind, keys.fingerprint, key_updates.at FROM key_updates JOIN keys ON keys.id = key_updates.key_id
-ORDER BY key_updates.at, keys.id LIMIT CAST($1 AS BIGINT)
+SELECT keys.id, keys.client_id, keys.kind, keys.fingerprint, key_updates.at FROM key_updates CROSS JOIN keys
+WHERE keys.id = key_updates.key_id -- in this order: there are few updates, and many keys
+ORDER BY key_updates.at, key_updates.key_id LIMIT CAST($1 AS BIGINT)
 `
 
 type ListUnapprovedUpdatesRow struct {
@@ -3995,7 +4267,7 @@ func (q *Queries) ListUnapprovedUpdates(ctx context.Context, n int64) ([]ListUna
 
 const listUncollected = `-- name: ListUncollected :many
 SELECT client_id, COUNT(*) AS reports, CAST(SUM(size) AS BIGINT) AS bytes, CAST(MIN(expires_at) AS BIGINT) AS earliest FROM entries
-WHERE kind = 'report' AND state = 'published' AND legal_hold = 0 AND expires_at > $1 AND expires_at <= $2
+WHERE kind = 'report' AND state = 'published' AND legal_hold = 0 AND expires_at > 0 AND expires_at > $1 AND expires_at <= $2
 GROUP BY client_id ORDER BY client_id
 `
 
@@ -4011,7 +4283,8 @@ type ListUncollectedRow struct {
 	Earliest int64
 }
 
-// What was never fetched and is purged soon, by client.
+// What was never fetched and is purged soon, by client. That expires_at is above 0 tells the planners that they may use
+// the index of what is due.
 func (q *Queries) ListUncollected(ctx context.Context, arg ListUncollectedParams) ([]ListUncollectedRow, error) {
 	rows, err := q.db.QueryContext(ctx, listUncollected, arg.After, arg.Before)
 	if err != nil {
@@ -4081,7 +4354,7 @@ func (q *Queries) ListUndigested(ctx context.Context, arg ListUndigestedParams) 
 }
 
 const listYoungClients = `-- name: ListYoungClients :many
-SELECT id, created_at FROM clients WHERE created_at > $1 ORDER BY id
+SELECT id, created_at FROM clients WHERE created_at > $1 ORDER BY created_at, id
 `
 
 type ListYoungClientsRow struct {

@@ -17,6 +17,8 @@ CREATE TABLE clients (
     declared    TEXT   NOT NULL,         -- JSON, field to "file:line", of what the configuration declares; '' if nothing
     created_at  BIGINT NOT NULL
 );
+CREATE INDEX clients_created ON clients (created_at, id);
+CREATE INDEX clients_disabled ON clients (id) WHERE disabled <> 0;
 CREATE TABLE client_usage (
     client_id TEXT   NOT NULL PRIMARY KEY REFERENCES clients (id) ON DELETE CASCADE,
     files     BIGINT NOT NULL,
@@ -73,6 +75,7 @@ CREATE TABLE passwords (
     expires_at   BIGINT NOT NULL,
     last_used_at BIGINT NOT NULL
 );
+CREATE INDEX passwords_expiring ON passwords (expires_at, client_id) WHERE expires_at > 0;
 CREATE TABLE entries (
     id           TEXT   NOT NULL PRIMARY KEY,
     client_id    TEXT   NOT NULL REFERENCES clients (id),
@@ -109,6 +112,7 @@ CREATE INDEX entries_habit ON entries (client_id, collected_at, published_at) WH
 CREATE INDEX entries_state ON entries (state, kind) WHERE kind <> 'folder';
 CREATE UNIQUE INDEX entries_blob ON entries (blob) WHERE blob <> '';
 CREATE INDEX entries_undigested ON entries (blob) WHERE sha256 = '' AND blob <> '';
+CREATE INDEX entries_removed_folders ON entries (id) WHERE kind = 'folder' AND state = 'removed';
 CREATE INDEX entries_on_hold ON entries (client_id, received_at, id) WHERE legal_hold > 0;
 CREATE TABLE legal_holds (
     client_id TEXT   NOT NULL PRIMARY KEY REFERENCES clients (id),
@@ -245,6 +249,7 @@ CREATE TABLE messages (
 );
 CREATE INDEX messages_due ON messages (channel, target, next_at) WHERE state = 'pending';
 CREATE INDEX messages_state ON messages (state, created_at, id);
+CREATE INDEX messages_settled ON messages (state, settled_at) WHERE settled_at > 0;
 CREATE INDEX messages_client ON messages (client_id, created_at, id);
 INSERT INTO clients (created_at, declared, delivers_to, disabled, ftp, id, name, notify, quota_bytes, quota_files, retention) VALUES (1700000000000010, 'declared of clients: it''s äß', 'delivers_to of clients: it''s äß', 1700000000000003, 'ftp of clients: it''s äß', 'acme', 'name of clients: it''s äß', 'notify of clients: it''s äß', 1700000000000005, 1700000000000006, 1700000000000002);
 INSERT INTO client_usage (bytes, client_id, files) VALUES (1700000000000002, 'acme', 1700000000000001);
@@ -267,5 +272,5 @@ INSERT INTO idempotency_keys (answer, at, content, key, producer, status) VALUES
 INSERT INTO outbox (at, client_id, detail, id, kind, subject) VALUES (1700000000000001, 'acme', 'detail of outbox: it''s äß', 'id of outbox: it''s äß', 'kind of outbox: it''s äß', 'subject of outbox: it''s äß');
 INSERT INTO told (at, key) VALUES (1700000000000001, 'key of told: it''s äß');
 INSERT INTO messages (answer, channel, claimed, claims, client_id, content, created_at, id, kind, last_error, next_at, settled_at, since, state, target, tries) VALUES ('answer of messages: it''s äß', 'channel of messages: it''s äß', 1700000000000010, 1700000000000011, 'acme', 'content of messages: it''s äß', 1700000000000007, 'id of messages: it''s äß', 'kind of messages: it''s äß', 'last_error of messages: it''s äß', 1700000000000009, 1700000000000015, 1700000000000008, 'state of messages: it''s äß', 'target of messages: it''s äß', 1700000000000012);
-INSERT INTO goose_db_version (id, is_applied, tstamp, version_id) VALUES (1, 1, '2026-11-22 05:58:13 +0000 UTC', 0);
-INSERT INTO goose_db_version (id, is_applied, tstamp, version_id) VALUES (2, 1, '2026-11-22 05:58:13 +0000 UTC', 1);
+INSERT INTO goose_db_version (id, is_applied, tstamp, version_id) VALUES (1, 1, '2026-11-22 07:33:20 +0000 UTC', 0);
+INSERT INTO goose_db_version (id, is_applied, tstamp, version_id) VALUES (2, 1, '2026-11-22 07:33:20 +0000 UTC', 1);

@@ -1,0 +1,71 @@
+package database
+
+import (
+	"strconv"
+
+	"github.com/sealdrop/sealdrop/internal/database/query"
+)
+
+// mostRows is how many rows one statement takes: what a statement costs by itself is hardly
+// felt then. With many more, SQLite's driver spends its time looking up the names of values.
+const mostRows = 16
+
+// InsertAudits inserts records as [query.Queries.InsertAudit] does each.
+func (tx *Tx) InsertAudits(rows []query.Audit) error {
+	args := make([]any, 0, 8*len(rows))
+	for _, r := range rows {
+		args = append(args, r.Seq, r.At, r.Event, r.Actor, r.ClientID, r.Subject, r.Detail, r.Hash)
+	}
+	return tx.inBulk("INSERT INTO audit (seq, at, event, actor, client_id, subject, detail, hash) VALUES ", 8, "", args)
+}
+
+// InsertGarbages inserts blobs as [query.Queries.InsertGarbage] does each.
+func (tx *Tx) InsertGarbages(blobs []string, since int64) error {
+	args := make([]any, 0, 2*len(blobs))
+	for _, blob := range blobs {
+		args = append(args, blob, since)
+	}
+	return tx.inBulk("INSERT INTO garbage (blob, since) VALUES ", 2, " ON CONFLICT DO NOTHING", args)
+}
+
+// DeleteGarbages deletes blobs as [query.Queries.DeleteGarbage] does each.
+func (tx *Tx) DeleteGarbages(blobs []string) error {
+	args := make([]any, 0, len(blobs))
+	for _, blob := range blobs {
+		args = append(args, blob)
+	}
+	return tx.inBulk("DELETE FROM garbage WHERE blob IN (VALUES ", 1, ")", args)
+}
+
+// inBulk runs a statement for many rows of as many values. The number of rows is split into
+// powers of two, so that there are few statements to keep prepared.
+func (tx *Tx) inBulk(before string, values int, after string, args []any) error {
+	for n := mostRows; len(args) > 0; {
+		if len(args) < n*values {
+			n /= 2
+			continue
+		}
+		if _, err := tx.run.ExecContext(tx.ctx, before+places(n, values)+after, args[:n*values]...); err != nil {
+			return err
+		}
+		args = args[n*values:]
+	}
+	return nil
+}
+
+// places returns "($1,$2),($3,$4)" for two rows of two values.
+func places(rows, values int) string {
+	var b []byte
+	for i := range rows * values {
+		switch {
+		case i == 0:
+			b = append(b, '(')
+		case i%values == 0:
+			b = append(b, "),("...)
+		default:
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(append(b, '$'), int64(i+1), 10)
+	}
+	return string(append(b, ')'))
+}
