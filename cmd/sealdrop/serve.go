@@ -148,6 +148,7 @@ func (a *app) serve(ctx context.Context, g *gateway) (err error) {
 	defer tasks.Wait()
 	defer stop()
 	tasks.Go(func() { g.gate.Run(background) })
+	tasks.Go(func() { runTrims(background) })
 	for _, run := range work {
 		tasks.Go(func() { run(background) })
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -75,4 +76,18 @@ func (g *Gate) RememberMore(tb testing.TB, n int) {
 		_, _ = rand.Read(mark[:]) // never fails
 		g.checks.pass(mark, g.now())
 	}
+}
+
+// RememberOffers has the gate remember n keys that were offered.
+func (g *Gate) RememberOffers(n int) {
+	for i := range n {
+		g.offers.add(offer{"acme", strconv.Itoa(i)}, looked{})
+	}
+}
+
+// Offers returns how many keys that were offered are remembered.
+func (g *Gate) Offers() int {
+	g.offers.mu.Lock()
+	defer g.offers.mu.Unlock()
+	return len(g.offers.seen)
 }

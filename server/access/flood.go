@@ -205,7 +205,6 @@ func (g *Gate) count(ctx context.Context, f *failures, most int, key, locked str
 	}
 	f.forget(key)
 	until := now.Add(g.Ban)
-	g.Log.Warn("locked out after failed logins", "event", "address.banned", "address", locked, "failures", n, "until", until.UTC())
 	e.Actor, e.Detail = "gateway", map[string]string{"failures": strconv.Itoa(n), "until": until.UTC().Format(time.RFC3339)}
 	err := g.DB.Write(ctx, func(tx *database.Tx) error {
 		if err := tx.DeleteOldBans(tx.Context(), database.Micros(now)); err != nil {
@@ -220,6 +219,8 @@ func (g *Gate) count(ctx context.Context, f *failures, most int, key, locked str
 	if err != nil {
 		return fmt.Errorf("locking %s out: %w", locked, err)
 	}
+	// Not earlier: who reads it may rely on it.
+	g.Log.Warn("locked out after failed logins", "event", "address.banned", "address", locked, "failures", n, "until", until.UTC())
 	return nil
 }
 

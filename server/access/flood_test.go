@@ -3,7 +3,10 @@ package access_test
 import (
 	"context"
 	"fmt"
+	"io"
+	"log/slog"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -52,6 +55,40 @@ func TestLockout(t *testing.T) {
 		}
 		if bans, err := f.Bans(t.Context()); err != nil || len(bans) != 0 {
 			t.Errorf("an hour later: %+v, %v", bans, err)
+		}
+	})
+}
+
+// banWatch is a log that looks the address up when it is told of a lockout.
+type banWatch struct {
+	slog.Handler
+	look func()
+}
+
+func (w banWatch) Handle(_ context.Context, r slog.Record) error {
+	if strings.HasPrefix(r.Message, "locked out") {
+		w.look()
+	}
+	return nil
+}
+
+// TestLockoutIsLoggedOnceItHolds: the line was written before the catalog had it.
+func TestLockoutIsLoggedOnceItHolds(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, e databasetest.Engine) {
+		f := newFixtureOn(t, e)
+		looked := false
+		f.Log = slog.New(banWatch{slog.NewTextHandler(io.Discard, nil), func() {
+			looked = true
+			if bans, err := f.Bans(t.Context()); err != nil || len(bans) != 1 {
+				t.Errorf("the log tells of a lockout, and there are %+v, %v", bans, err)
+			}
+		}})
+		for range 5 {
+			refuse(t, f, "192.0.2.7", "nobody")
+		}
+		if !looked {
+			t.Error("the log does not tell of the lockout")
 		}
 	})
 }

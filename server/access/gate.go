@@ -70,6 +70,7 @@ type Gate struct {
 	guesses   failures // wrong passwords, by client
 	elsewhere failures // passwords from where their client may not connect, by address and by client
 	checks    checks   // passwords
+	offers    offers
 	data      dataPorts
 
 	mu       sync.Mutex
@@ -85,7 +86,7 @@ func New(c Config) *Gate {
 		refusals: refusals{seen: map[refusal]*repeats{}}, strangers: strangers{pending: map[stranger]tries{}},
 		failures: failures{seen: map[string]*tally{}}, guesses: failures{seen: map[string]*tally{}},
 		elsewhere: failures{seen: map[string]*tally{}},
-		checks:    newChecks(), data: dataPorts{last: map[portKey]portState{}},
+		checks:    newChecks(), offers: offers{seen: map[offer]looked{}}, data: dataPorts{last: map[portKey]portState{}},
 	}
 }
 
@@ -129,11 +130,16 @@ func (s *Session) Review(ctx context.Context) (keys.Client, bool, error) {
 // is registered for the user and usable. It records nothing, and a no says
 // nothing about why.
 func (g *Gate) Offered(ctx context.Context, user string, k Key) (bool, error) {
+	networks := g.networks.current.Load() // as old as it may be: then it is looked up again
 	f, err := g.lookUp(ctx, Attempt{Protocol: SFTP, User: user}, []Key{k})
 	if err != nil {
 		return false, err
 	}
-	return f.client != nil && f.key != nil && f.key.Usable(g.now()), nil
+	ok := f.client != nil && f.key != nil && f.key.Usable(g.now())
+	if ok && networks != nil {
+		g.offers.add(offer{user, k.Fingerprint}, looked{f, networks.mark})
+	}
+	return ok, nil
 }
 
 // Login decides on an attempt with a proved key or, over FTP, with a password, and
@@ -160,11 +166,32 @@ func (g *Gate) login(ctx context.Context, a Attempt, end func(reason string)) (*
 	case a.Protocol != FTP && (a.Proved == nil || a.Password != nil):
 		return nil, Decision{}, errors.New("a login needs a proved key, and nothing else")
 	}
+	if a.Proved != nil {
+		if l, ok := g.offers.take(offer{a.User, a.Proved.Fingerprint}); ok {
+			known := a
+			known.known = &l.found
+			if s, d, err := g.enter(ctx, known, l.mark, end); !errors.Is(err, errOutdated) {
+				return s, d, err
+			}
+		}
+	}
 	mark, err := g.accessMark(ctx)
 	if err != nil {
 		return nil, g.fault(a, err), err
 	}
+	return g.enter(ctx, a, mark, end)
+}
+
+// errOutdated says that what was known beforehand is not enough to decide by.
+var errOutdated = errors.New("access was changed since the key was offered")
+
+// enter is [Gate.login] for an attempt that nothing is known of but what is not older
+// than an access mark. With what was known beforehand it lets in, or fails with errOutdated.
+func (g *Gate) enter(ctx context.Context, a Attempt, mark int64, end func(reason string)) (*Session, Decision, error) {
 	d, err := g.Explain(ctx, a)
+	if a.known != nil && (err != nil || !d.Allowed()) {
+		return nil, Decision{}, errOutdated
+	}
 	if err != nil {
 		return nil, g.fault(a, err), err
 	}
@@ -179,7 +206,7 @@ func (g *Gate) login(ctx context.Context, a Attempt, end func(reason string)) (*
 		Client: d.client, KeyID: d.KeyID, Fingerprint: d.Fingerprint, Address: a.Address.Unmap(),
 		gate: g, attempt: a, end: end,
 	}
-	s.attempt.Supposed = true // from here on, it is only judged anew
+	s.attempt.Supposed, s.attempt.known = true, nil // from here on, it is only judged anew
 	if !g.enlist(s) {
 		d.conclude(TooManySessions, facts{user: d.Client, producer: d.client.Producer()})
 		return nil, d, g.refuse(ctx, a, d)
@@ -187,6 +214,10 @@ func (g *Gate) login(ctx context.Context, a Attempt, end func(reason string)) (*
 	// A revocation that came while the decision was made may have passed over the
 	// session, which was not on the list yet: decide again.
 	if now, err := g.accessMark(ctx); err != nil || now != mark {
+		if a.known != nil {
+			s.Close()
+			return nil, Decision{}, errOutdated
+		}
 		again, err := g.Explain(ctx, a)
 		if err != nil || !again.Allowed() {
 			s.Close()

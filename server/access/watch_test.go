@@ -119,7 +119,7 @@ func TestRevocationByAnotherProcess(t *testing.T) {
 		select {
 		case <-ended:
 			t.Logf("ended after %v", time.Since(began).Round(time.Millisecond))
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("the session goes on")
 		}
 	})

@@ -38,20 +38,29 @@ type connection struct {
 	requested atomic.Int64 // when the last request came or was answered, unix nanoseconds
 	probed    atomic.Int64 // when the unanswered keepalive was sent, 0 for none
 
+	// asides are requests on channels that have been told what they are for. Serve
+	// refuses the first channel's itself: most connections have one.
+	asides   chan (<-chan *ssh.Request)
+	ended    chan struct{} // closed: serve takes no more of them
+	draining atomic.Bool
+
 	mu      sync.Mutex
 	streams map[*stream]struct{}
+	timer   *time.Timer // until the connection is looked at again; nil once it is over
 }
 
-func newConnection(s *Server, l *login, sc *ssh.ServerConn, hc *helloConn, session Session) *connection {
+func newConnection(s *Server, l *login, a *admitted) *connection {
 	c := &connection{
 		server:   s,
-		log:      l.log.With("client", session.Client()),
+		log:      l.log.With("client", a.session.Client()),
 		conn:     l.conn,
-		ssh:      sc,
-		hello:    hc,
-		session:  session,
-		share:    s.shares.of(session.Client()),
+		ssh:      a.ssh,
+		hello:    a.hello,
+		session:  a.session,
+		share:    s.shares.of(a.session.Client()),
 		hostKeys: l.hostKeys,
+		asides:   make(chan (<-chan *ssh.Request)),
+		ended:    make(chan struct{}),
 		streams:  make(map[*stream]struct{}),
 	}
 	c.touch()
@@ -71,29 +80,52 @@ func (c *connection) serve(ctx context.Context, channels <-chan ssh.NewChannel, 
 	started := time.Now()
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	over := make(chan struct{})
-	defer close(over)
+	defer close(c.ended)
+	c.watch()
+	defer c.unwatch()
+	defer c.contain()
 
-	wg.Go(func() {
-		defer c.contain()
-		c.announceHostKeys()
-		c.answer(requests)
-	})
-	wg.Go(func() { c.watch(over) })
-	for offer := range channels {
-		ch, reqs, ok := c.accept(offer)
-		if !ok {
-			continue
+	c.announceHostKeys()
+	left := maxProofs
+	var aside <-chan *ssh.Request
+	for draining := c.conn.Draining(); ; {
+		select {
+		case offer, ok := <-channels:
+			if !ok {
+				c.log.Debug("connection closed", "event", "connection.closed", "after", time.Since(started))
+				return
+			}
+			if st, reqs, ok := c.accept(offer); ok {
+				wg.Go(func() {
+					defer c.drop(st)
+					defer c.contain()
+					c.serveChannel(ctx, st, reqs)
+				})
+			}
+		case r, ok := <-requests:
+			if !ok {
+				requests = nil
+				continue
+			}
+			left = c.answer(r, left)
+		case reqs := <-c.asides:
+			if aside != nil {
+				go ssh.DiscardRequests(reqs) // it ends with the channel
+				continue
+			}
+			aside = reqs
+		case r, ok := <-aside:
+			if !ok {
+				aside = nil
+				continue
+			}
+			_ = r.Reply(false, nil)
+		case <-draining:
+			draining = nil
+			c.draining.Store(true)
+			c.lookIn(drainPoll)
 		}
-		st := newStream(c, ch)
-		c.add(st)
-		wg.Go(func() {
-			defer c.drop(st)
-			defer c.contain()
-			c.serveChannel(ctx, st, reqs)
-		})
 	}
-	c.log.Debug("connection closed", "event", "connection.closed", "after", time.Since(started))
 }
 
 // contain ends the connection, and only that, when its goroutine panicked.
@@ -108,7 +140,7 @@ func (c *connection) panicked(p any) {
 	_ = c.conn.Close()
 }
 
-func (c *connection) accept(offer ssh.NewChannel) (ssh.Channel, <-chan *ssh.Request, bool) {
+func (c *connection) accept(offer ssh.NewChannel) (*stream, <-chan *ssh.Request, bool) {
 	switch {
 	case offer.ChannelType() != "session":
 		_ = offer.Reject(ssh.Prohibited, "this server offers sFTP only")
@@ -118,7 +150,12 @@ func (c *connection) accept(offer ssh.NewChannel) (ssh.Channel, <-chan *ssh.Requ
 		return nil, nil, false
 	}
 	ch, reqs, err := offer.Accept()
-	return ch, reqs, err == nil
+	if err != nil {
+		return nil, nil, false
+	}
+	st := newStream(c, ch)
+	c.add(st)
+	return st, reqs, true
 }
 
 func (c *connection) add(st *stream) {
@@ -164,20 +201,26 @@ func (c *connection) serveChannel(ctx context.Context, st *stream, reqs <-chan *
 				continue
 			}
 			_ = req.Reply(true, nil)
-			// The rest are refused while the subsystem runs. This ends with the
-			// channel, which the deferred call closes.
-			go ssh.DiscardRequests(reqs)
+			c.setAside(reqs)
 			exit(st.ch, st.serve(ctx))
 			return
 		case "shell", "exec":
 			_ = req.Reply(true, nil)
-			go ssh.DiscardRequests(reqs)
+			c.setAside(reqs)
 			_, _ = fmt.Fprintf(st.ch.Stderr(), "This server offers sFTP only: sftp -P %s %s@HOST\r\n", c.port(), c.session.Client())
 			exit(st.ch, 1)
 			return
 		default:
 			_ = req.Reply(false, nil)
 		}
+	}
+}
+
+// setAside has the rest of a channel's requests refused while its subsystem runs.
+func (c *connection) setAside(reqs <-chan *ssh.Request) {
+	select {
+	case c.asides <- reqs:
+	case <-c.ended:
 	}
 }
 
@@ -196,30 +239,50 @@ func (c *connection) port() string {
 	return "32"
 }
 
-// watch ends the connection when its time is over in one of the ways it can be.
-func (c *connection) watch(over <-chan struct{}) {
-	defer c.contain()
-	cfg := &c.server.cfg
-	tick := time.NewTicker(max(min(cfg.IdleTimeout/4, cfg.StallTimeout/4, cfg.Keepalive/2, cfg.Pause), 5*time.Millisecond))
-	defer tick.Stop()
-	draining := c.conn.Draining()
-	for {
-		select {
-		case <-over:
-			return
-		case <-draining:
-			draining = nil
-			tick.Reset(drainPoll)
-		case <-tick.C:
-		}
-		if why := c.verdict(draining == nil); why != "" {
-			c.log.Info("ending the connection", "event", "connection.ended", "reason", why)
-			_ = c.conn.Close()
-			return
-		}
-		c.any(func(st *stream) bool { st.pause(cfg.Pause); return false })
-		c.probe()
+// watch has the connection looked at now and then until unwatch is called. It takes a
+// timer and no goroutine: a thousand connections that idle would have a thousand.
+func (c *connection) watch() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.timer = time.AfterFunc(c.tick(), c.look)
+}
+
+func (c *connection) unwatch() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.timer.Stop()
+	c.timer = nil
+}
+
+// lookIn has the connection looked at after a time, unless it is over.
+func (c *connection) lookIn(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.timer != nil {
+		c.timer.Reset(d)
 	}
+}
+
+// tick is how often a connection is looked at.
+func (c *connection) tick() time.Duration {
+	if c.draining.Load() {
+		return drainPoll
+	}
+	cfg := &c.server.cfg
+	return max(min(cfg.IdleTimeout/4, cfg.StallTimeout/4, cfg.Keepalive/2, cfg.Pause), 5*time.Millisecond)
+}
+
+// look ends the connection when its time is over in one of the ways it can be.
+func (c *connection) look() {
+	defer c.contain()
+	if why := c.verdict(c.draining.Load()); why != "" {
+		c.log.Info("ending the connection", "event", "connection.ended", "reason", why)
+		_ = c.conn.Close()
+		return
+	}
+	c.any(func(st *stream) bool { st.pause(c.server.cfg.Pause); return false })
+	c.probe()
+	c.lookIn(c.tick())
 }
 
 // verdict says why the connection should end, "" if it should not.

@@ -15,11 +15,11 @@
 //   - Every wait has an end: the login deadline of the connection, a keepalive
 //     for peers that vanished, a limit on stalled packets, an idle limit.
 //   - Memory is bounded: under 64 KiB are buffered to look at a client's first
-//     packet, a session holds at most 16 requests and [Config.MaxHandles] open
-//     files and folders, folders are listed in pages, and the request buffers of
-//     a session that pauses are given back. Of a client's sessions 16 may hold as
-//     many requests, the others two: one client that reads no answers can't take the
-//     memory of all.
+//     packet, a session that reads holds one request, one that writes at most 16, and
+//     both [Config.MaxHandles] open files and folders, folders are listed in pages, and
+//     the request buffers of a session that pauses are given back. Of a client's
+//     sessions 16 may hold as many requests, the others two: one client that reads no
+//     answers can't take the memory of all.
 //   - The text of an internal error never reaches a client; it is in the log.
 //   - A panic of a folder, a gate or this package ends the connection it happened
 //     in, and no other.
@@ -53,4 +53,8 @@
 // appending and for opening and closing, and an end to the request server (and its
 // buffers) when the session pauses with nothing open; the next request starts a
 // new one.
+//
+// Reading, listing and asking go a shorter way, one request after the other and without
+// a request server, which is not even started in a session that does nothing else. A
+// test compares the answers of both ways byte for byte.
 package sftpd

@@ -47,6 +47,8 @@ func FuzzRequests(f *testing.F) {
 	f.Add(join(packet(16, 1, "../.."), packet(17, 2, "\x00"), packet(7, 3, "f"), packet(13, 4, "f"), packet(14, 5, "d", 0), packet(15, 6, "d"), packet(18, 7, "a", "b")))
 	f.Add(join(packet(9, 1, "f", -1, 0, 0, 0, 0, 0, 0, 0, 0x7fffffff)))
 	f.Add(join(packet(200, 1, "posix-rename@openssh.com", "a", "b"), packet(20, 2, "a", "b"), packet(19, 3, "a")))
+	f.Add(join(packet(3, 1, "f", 1, 0), packet(5, 2, "d1", uint64(0), 1<<31), packet(8, 3, "d1"), packet(10, 3, "d1", 8, 1, 2), packet(6, 3, "d1", uint64(0), "x"), packet(12, 3, "d1"), packet(4, 4, "d1"), packet(4, 5, "d1")))
+	f.Add(join(packet(11, 1, "/"), packet(12, 2, "d1"), packet(5, 2, "d1", uint64(0), 9), packet(12, 3, "d1")))
 	f.Add([]byte{0, 4, 0, 0, 5})
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 200})
 

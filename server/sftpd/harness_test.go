@@ -88,7 +88,7 @@ func (g *testGate) nextRefused(t testing.TB) sftpd.Attempt {
 	select {
 	case a := <-g.refused:
 		return a
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the gate was not told of a refused connection")
 		return sftpd.Attempt{}
 	}
@@ -225,7 +225,7 @@ func (h *harness) clientConfig(keys ...ssh.Signer) *ssh.ClientConfig {
 		User:            "acme",
 		Auth:            []ssh.AuthMethod{ssh.PublicKeys(keys...)},
 		HostKeyCallback: ssh.InsecureIgnoreHostKey(),
-		Timeout:         20 * time.Second,
+		Timeout:         time.Minute,
 	}
 }
 
@@ -310,7 +310,7 @@ func (l *lockedBuffer) String() string {
 // eventually waits until f holds.
 func eventually(t testing.TB, what string, f func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if f() {
 			return
 		}

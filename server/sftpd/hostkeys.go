@@ -60,20 +60,18 @@ func (c *connection) announceHostKeys() {
 	_, _, _ = c.ssh.SendRequest(hostKeysRequest, false, payload)
 }
 
-// answer answers global requests until the connection ends. Most ask for forwarding
-// or are keepalives; a refusal is what both want to hear.
-func (c *connection) answer(requests <-chan *ssh.Request) {
-	left := maxProofs
-	for r := range requests {
-		if !r.WantReply {
-			continue
-		}
-		var proof []byte
-		if r.Type == proveRequest {
-			proof, left = c.prove(r.Payload, left)
-		}
-		_ = r.Reply(proof != nil, proof) // it fails if the connection is closed
+// answer answers a global request, and returns how many proofs are left then. Most ask
+// for forwarding or are keepalives; a refusal is what both want to hear.
+func (c *connection) answer(r *ssh.Request, left int) int {
+	if !r.WantReply {
+		return left
 	}
+	var proof []byte
+	if r.Type == proveRequest {
+		proof, left = c.prove(r.Payload, left)
+	}
+	_ = r.Reply(proof != nil, proof) // it fails if the connection is closed
+	return left
 }
 
 // prove signs for each of the keys that a client asks for, left at most, and returns

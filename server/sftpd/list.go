@@ -94,6 +94,24 @@ func (l *listing) ListAt(dst []fs.FileInfo, off int64) (n int, err error) {
 	return n, nil
 }
 
+// next returns the next page whole, and [io.EOF] after the last.
+func (l *listing) next() (entries []folder.Entry, err error) {
+	defer l.h.done("list", l.dir.String(), &err)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.page) == 0 && !l.last {
+		if err := l.fetch(); err != nil {
+			return nil, err
+		}
+	}
+	if len(l.page) == 0 {
+		return nil, io.EOF
+	}
+	entries, l.page = l.page, nil
+	l.at += int64(len(entries))
+	return entries, nil
+}
+
 func (l *listing) fetch() error {
 	page, err := l.h.folder.List(l.h.ctx, l.dir, l.after, namesPerReply)
 	if err != nil {

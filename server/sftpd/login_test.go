@@ -168,7 +168,7 @@ func TestGateEndsSession(t *testing.T) {
 	go func() { _ = c.Wait(); close(done) }()
 	select {
 	case <-done:
-	case <-time.After(2 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the session lives on")
 	}
 }
@@ -210,7 +210,7 @@ func TestClientThatWaitsForOurKexInit(t *testing.T) {
 	h := start(t, options{})
 	nc := must(net.Dial("tcp", h.addr))
 	defer func() { _ = nc.Close() }()
-	_ = nc.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = nc.SetDeadline(time.Now().Add(time.Minute))
 	if _, err := io.WriteString(nc, "SSH-2.0-Patient\r\n"); err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +255,7 @@ func TestAttackGarbageInsteadOfHello(t *testing.T) {
 			t.Parallel()
 			h := start(t, options{})
 			nc := must(net.Dial("tcp", h.addr))
-			_ = nc.SetDeadline(time.Now().Add(10 * time.Second))
+			_ = nc.SetDeadline(time.Now().Add(time.Minute))
 			_, _ = nc.Write(bytes)
 			_ = nc.(*net.TCPConn).CloseWrite()
 			_, _ = io.Copy(io.Discard, nc)
@@ -275,36 +275,52 @@ func TestAttackGarbageInsteadOfHello(t *testing.T) {
 	}
 }
 
-// A stranger who sends half a handshake and waits holds a slot until the login
-// time-out, or until another stranger takes it, and little memory.
-func TestAttackStalledHandshakes(t *testing.T) {
-	t.Parallel()
-	h := start(t, options{limits: func(l *server.Limits) {
-		l.LoginTimeout, l.Unauthenticated, l.ConnectionsPerAddress = time.Second, 80, 100 // one network has half of 80
-	}})
-	var conns []net.Conn
-	for range 50 {
+// stall has n strangers send half a handshake and wait.
+func (h *harness) stall(n int) (conns []net.Conn) {
+	h.t.Helper()
+	for range n {
 		nc := must(net.Dial("tcp", h.addr))
-		defer func() { _ = nc.Close() }()
+		h.t.Cleanup(func() { _ = nc.Close() })
 		_, _ = io.WriteString(nc, "SSH-2.0-stall\r\n\x00\x00")
 		conns = append(conns, nc)
 	}
-	causes := map[sftpd.Cause]int{}
-	for range 50 {
-		causes[h.gate.nextRefused(t).Cause]++
-	}
-	if causes[sftpd.TimedOut] != 40 || causes[sftpd.ClosedBeforeLogin] != 10 {
-		t.Errorf("causes: %v", causes)
-	}
-	if st := h.server.Stats(); st.Refused[server.TooManyUnauthenticated] != 10 || st.Unauthenticated != 0 {
-		t.Errorf("stats: %+v", st)
-	}
-	for _, nc := range conns {
-		_ = nc.SetReadDeadline(time.Now().Add(5 * time.Second))
+	return conns
+}
+
+// A stranger who sends half a handshake and waits holds a slot until the login
+// time-out, and little memory.
+func TestAttackStalledHandshakes(t *testing.T) {
+	t.Parallel()
+	h := start(t, options{limits: func(l *server.Limits) { l.LoginTimeout, l.ConnectionsPerAddress = 2*time.Second, 100 }})
+	for _, nc := range h.stall(20) {
+		if a := h.gate.nextRefused(t); a.Cause != sftpd.TimedOut {
+			t.Errorf("cause: %s", a.Cause)
+		}
+		_ = nc.SetReadDeadline(time.Now().Add(time.Minute))
 		if _, err := io.Copy(io.Discard, nc); err != nil && !errors.Is(err, net.ErrClosed) && !strings.Contains(err.Error(), "reset") {
 			t.Errorf("connection left open: %v", err)
 		}
 	}
+	eventually(t, "no slot is held", func() bool { return h.server.Stats().Unauthenticated == 0 })
+	h.dial()
+}
+
+// Before the login time-out it holds its slot until another stranger takes it.
+func TestAttackStalledHandshakesMakeRoom(t *testing.T) {
+	t.Parallel()
+	h := start(t, options{limits: func(l *server.Limits) {
+		l.LoginTimeout, l.Unauthenticated, l.ConnectionsPerAddress = time.Hour, 80, 100 // one network has half of 80
+	}})
+	h.stall(50)
+	for range 10 {
+		if a := h.gate.nextRefused(t); a.Cause != sftpd.ClosedBeforeLogin {
+			t.Errorf("cause: %s", a.Cause)
+		}
+	}
+	eventually(t, "ten have made room, and forty wait", func() bool {
+		st := h.server.Stats()
+		return st.Refused[server.TooManyUnauthenticated] == 10 && st.Unauthenticated == 40
+	})
 	h.dial()
 }
 

@@ -114,6 +114,8 @@ type Server struct {
 	hostKeys atomic.Pointer[hostKeySet]
 	rules    rules
 	shares   *shares
+	pages    pages
+	plain    bool // the request server answers everything; for the test that compares
 }
 
 // New makes a server.
@@ -144,22 +146,54 @@ func (s *Server) ServeConn(ctx context.Context, c Conn) {
 
 	l := &login{server: s, hostKeys: s.hostKeys.Load(), ctx: ctx, conn: c, log: log, attempt: Attempt{Address: c.Remote()}}
 	defer l.closeSession()
-	h, hc, err := exchangeHello(c)
+	if a := s.handshake(l); a != nil {
+		c.Authenticated()
+		newConnection(s, l, a).serve(ctx, a.channels, a.requests)
+	}
+}
+
+// admitted is a connection whose client has logged in.
+type admitted struct {
+	ssh      *ssh.ServerConn
+	hello    *helloConn
+	session  Session
+	channels <-chan ssh.NewChannel
+	requests <-chan *ssh.Request
+}
+
+// handshake returns nil if nobody has logged in. It runs on a goroutine of its own, since
+// it needs a deep stack, which would be kept for as long as the session lasts.
+func (s *Server) handshake(l *login) (a *admitted) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() {
+			if p := recover(); p != nil {
+				l.log.Error("connection panicked", "event", "panic.connection", "panic", p, "stack", string(debug.Stack()))
+			}
+		}()
+		a = s.logIn(l)
+	}()
+	<-done
+	return a
+}
+
+func (s *Server) logIn(l *login) *admitted {
+	h, hc, err := exchangeHello(l.conn)
 	l.attempt.ClientVersion = printable(h.version, maxIdentification)
 	if err != nil {
 		l.report(err, false)
-		return
+		return nil
 	}
 	sc, channels, requests, err := ssh.NewServerConn(hc, l.config(h))
 	if err != nil {
 		l.report(err, hc.timeout.Load())
-		return
+		return nil
 	}
 	session, ok := sc.Permissions.ExtraData[sessionKey{}].(Session)
 	if !ok {
-		log.Error("login without a session", "event", "sftp.no-session")
-		return
+		l.log.Error("login without a session", "event", "sftp.no-session")
+		return nil
 	}
-	c.Authenticated()
-	newConnection(s, l, sc, hc, session).serve(ctx, channels, requests)
+	return &admitted{sc, hc, session, channels, requests}
 }

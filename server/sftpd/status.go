@@ -52,6 +52,25 @@ func statuses() []struct {
 	}
 }
 
+// statusCode returns an answer's code (draft-ietf-secsh-filexfer-02, section 7) and
+// text for what a handler has returned.
+func statusCode(err error) (code uint32, text string) {
+	const ok, eof, failure = 0, 1, 4
+	switch {
+	case err == nil:
+		return ok, ""
+	case err == io.EOF:
+		return eof, err.Error()
+	}
+	codes := map[error]uint32{
+		sftp.ErrSSHFxNoSuchFile: 2, sftp.ErrSSHFxPermissionDenied: 3, sftp.ErrSSHFxConnectionLost: 7, sftp.ErrSSHFxOpUnsupported: 8,
+	}
+	if s, known := errors.AsType[*status](err); known && codes[s.code] != 0 {
+		return codes[s.code], s.text
+	}
+	return failure, err.Error()
+}
+
 // toStatus turns err into what the client may see. It reports whether err is an
 // internal one, whose text belongs in the log and nowhere else.
 func toStatus(err error) (out error, internal bool) {

@@ -1,6 +1,7 @@
 package sftpd
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -17,11 +18,23 @@ import (
 
 // Packets of the sFTP protocol, version 3 (draft-ietf-secsh-filexfer-02).
 const (
+	typeInit          = 1
 	typeVersion       = 2
 	typeOpen          = 3
 	typeClose         = 4
+	typeRead          = 5
+	typeLstat         = 7
+	typeFstat         = 8
+	typeFsetstat      = 10
 	typeOpenDir       = 11
 	typeReadDir       = 12
+	typeRealpath      = 16
+	typeStat          = 17
+	typeStatus        = 101
+	typeHandle        = 102
+	typeData          = 103
+	typeName          = 104
+	typeAttributes    = 105
 	typeExtended      = 200
 	typeExtendedReply = 201
 
@@ -38,6 +51,8 @@ const (
 	// maxPending is how many requests are worked on at a time. Each may hold
 	// two buffers of maxPacket, which are kept as long as the request server is.
 	maxPending = 16
+	// readAhead is how much of a client's requests is read at a time: some thirty READs.
+	readAhead = 1 << 10
 	// fewPending is the same in the sessions of a client that has maxWide others.
 	fewPending = 2
 	// maxWide is how many sessions of a client, over all of its connections, get
@@ -47,17 +62,21 @@ const (
 
 var errBadPacket = errors.New("malformed sFTP packet")
 
-// stream is the bytes of one sFTP session, between its SSH channel and the
-// request server of pkg/sftp. It reads one packet's header at a time, gives the
-// packet to the request server, and counts what is not answered yet.
+// stream is the bytes of one sFTP session, between its SSH channel and what answers
+// its requests. It reads one packet's header at a time, gives the packet to the
+// request server of pkg/sftp unless a [direct] answers it, and counts what is not
+// answered yet.
 type stream struct {
 	conn *connection
 	ch   ssh.Channel
+	in   *bufio.Reader // of ch
+	got  []byte        // the packet that is being read, as far as it was looked at
 
 	// What the other goroutines look at.
 	writing   atomic.Int64 // since when 32 KiB can't be written, unix nanoseconds; 0: nothing is
 	reading   atomic.Int64 // since when the rest of a request has not come
 	appending atomic.Int32 // handles whose writes must be taken in their order
+	answering atomic.Bool  // a request is answered directly
 
 	out   sync.Mutex // held while writing to the channel
 	buf   []byte     // a packet's beginning, until the rest is there
@@ -75,7 +94,7 @@ type stream struct {
 }
 
 func newStream(c *connection, ch ssh.Channel) *stream {
-	st := &stream{conn: c, ch: ch}
+	st := &stream{conn: c, ch: ch, in: bufio.NewReaderSize(ch, readAhead), got: make([]byte, readAhead)}
 	st.answered.L = &st.mu
 	return st
 }
@@ -83,7 +102,10 @@ func newStream(c *connection, ch ssh.Channel) *stream {
 // serve returns the session's exit status when the client has ended it, with
 // everything closed that the session had open.
 func (st *stream) serve(ctx context.Context) uint32 {
-	err := st.pump(ctx)
+	var err error
+	d := newDirect(ctx, st)
+	defer func() { d.end(err) }()
+	err = st.pump(ctx, d)
 	st.mu.Lock()
 	if errors.Is(err, io.EOF) {
 		// A client may send all it has to say and then listen: the request
@@ -104,49 +126,78 @@ func (st *stream) serve(ctx context.Context) uint32 {
 }
 
 // pump takes requests off the channel until it ends.
-func (st *stream) pump(ctx context.Context) error {
+func (st *stream) pump(ctx context.Context, d *direct) error {
 	for {
-		head := make([]byte, 5)
-		if _, err := io.ReadFull(st.ch, head); err != nil {
+		head := st.got[:5]
+		if _, err := io.ReadFull(st.in, head); err != nil {
 			return err
 		}
 		st.conn.touch()
-		size := binary.BigEndian.Uint32(head)
+		typ, size := head[4], binary.BigEndian.Uint32(head)
 		if size == 0 || size > maxPacket {
 			return errBadPacket
 		}
-		rest := int(size) - 1
-		if head[4] == typeExtended || head[4] == typeOpen {
-			body, err := st.readBody(rest)
-			if err != nil {
+		p := packet{head, int(size) - 1}
+		looked := d.looksAt(p)
+		if looked || typ == typeOpen || typ == typeExtended {
+			var err error
+			if p, err = st.readBody(p); err != nil {
 				return err
 			}
-			if head[4] == typeOpen {
-				openForBoth(body)
-			} else if id, ok := limitsRequest(body); ok {
-				if err := st.answerLimits(id); err != nil {
+		}
+		if looked {
+			if q, ok := d.parse(typ, p.head[5:]); ok {
+				if err := st.answerDirectly(d, q); err != nil {
 					return err
 				}
 				continue
 			}
-			head, rest = append(head, body...), 0
 		}
-		if err := st.give(ctx, packet{head, rest}); err != nil {
+		if typ == typeOpen {
+			openForBoth(p.head[5:])
+		} else if id, ok := limitsRequest(p.head[5:]); ok && typ == typeExtended {
+			if err := st.answerLimits(id); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := st.give(ctx, p); err != nil {
 			return err
 		}
 	}
 }
 
-func (st *stream) readBody(n int) ([]byte, error) {
+// readBody reads the rest of a packet.
+func (st *stream) readBody(p packet) (packet, error) {
 	// These requests carry two paths at most.
-	if n > 32<<10 {
-		return nil, errBadPacket
+	if p.rest > 32<<10 {
+		return p, errBadPacket
+	}
+	size := len(p.head) + p.rest
+	whole := st.got
+	if size > len(whole) {
+		whole = append(make([]byte, 0, size), p.head...)
 	}
 	st.reading.Store(time.Now().UnixNano())
 	defer st.reading.Store(0)
-	body := make([]byte, n)
-	_, err := io.ReadFull(st.ch, body)
-	return body, err
+	_, err := io.ReadFull(st.in, whole[len(p.head):size])
+	return packet{head: whole[:size]}, err
+}
+
+// answerDirectly has a request answered without the request server, when what that was
+// given before is answered.
+func (st *stream) answerDirectly(d *direct, q question) error {
+	st.mu.Lock()
+	st.settle(1)
+	err := st.broken
+	if err == nil && st.run != nil && st.run.over {
+		err = st.run.err
+	}
+	st.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return d.answer(q)
 }
 
 // give hands a packet to the request server, starting one if there is none, and
@@ -249,7 +300,7 @@ func (st *stream) pause(after time.Duration) {
 func (st *stream) busy() bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	return st.giving || st.pending > 0
+	return st.giving || st.pending > 0 || st.answering.Load()
 }
 
 func (st *stream) stalled(limit time.Duration) bool {
@@ -326,7 +377,7 @@ func (r *run) Read(p []byte) (int, error) {
 		r.cur.head = r.cur.head[n:]
 	} else {
 		r.st.reading.Store(time.Now().UnixNano())
-		n, err = r.st.ch.Read(p[:min(len(p), r.cur.rest)])
+		n, err = r.st.in.Read(p[:min(len(p), r.cur.rest)])
 		r.st.reading.Store(0)
 		r.cur.rest -= n
 	}
