@@ -65,16 +65,8 @@ func cases() []benchCase {
 
 // measure runs the chosen cases. What was measured before an error is returned with it.
 func (b *bench) measure(ctx context.Context) (*result, error) {
-	if os.Geteuid() != 0 {
-		return nil, &hintedError{"the servers can't be started by this user", "run it as root: sshd drops privileges as it does in production"}
-	}
-	program, err := filepath.Abs(b.sealdrop)
-	if err == nil {
-		b.sealdrop = program
-		_, err = os.Stat(program)
-	}
-	if err != nil {
-		return nil, &hintedError{err.Error(), "make build builds it"}
+	if err := b.ready(); err != nil {
+		return nil, err
 	}
 	r := newResult(b.settings)
 	for _, c := range cases() {
@@ -89,6 +81,22 @@ func (b *bench) measure(ctx context.Context) (*result, error) {
 		}
 	}
 	return r, nil
+}
+
+// ready looks for what every case needs.
+func (b *bench) ready() error {
+	if os.Geteuid() != 0 {
+		return &hintedError{"the servers can't be started by this user", "run it as root: sshd drops privileges as it does in production"}
+	}
+	program, err := filepath.Abs(b.sealdrop)
+	if err == nil {
+		b.sealdrop = program
+		_, err = os.Stat(program)
+	}
+	if err != nil {
+		return &hintedError{err.Error(), "make build builds it"}
+	}
+	return nil
 }
 
 // one measures a case.

@@ -25,6 +25,10 @@
 //   - A size factor (-scale) makes every case smaller, to try it. What is measured then is
 //     not what the targets are about: start-up and login weigh more.
 //
+// With -growth (make bench-growth) it measures no peers, but how Sealdrop's own costs grow with
+// clients, files and sessions, at 1×, 10× and 100×: see [growths]. What a million clients
+// need is computed from such figures by package storm.
+//
 // It runs as root, listens on 127.0.0.1 only, changes nothing of the system but that there is a
 // folder /run/sshd and a user sshd, and removes
 // what it made. The full run takes about an hour, and 20 GiB of disk below -dir.

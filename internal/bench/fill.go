@@ -37,12 +37,12 @@ func blobID(i int) string { return blobDigits.Replace(fmt.Sprintf("%02x%024x", i
 const (
 	blobSQL = `replace(replace(replace(replace(printf('%02x%024x', i % 256, i), '0', 'g'), '1', 'h'), '8', 'i'), '9', 'j')`
 	// reportsSQL takes the number of reports and of clients, the size, and when they were
-	// published and expire.
+	// published and expire: one after the other, which is what the gateway's ids follow, too.
 	reportsSQL = `WITH RECURSIVE n(i) AS (VALUES (0) UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1)
 INSERT INTO entries (id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at,
 	modified_at, expires_at, collected_at, removed_at, legal_hold, hold_reason, replaces, coverage)
 SELECT printf('%026d', i), c.id, '', printf('statement-%08d.csv.pgp', i), 'report', 'published', ?3, lower(hex(randomblob(32))), ?3, ` + blobSQL + `,
-	'', ?4, ?4, ?4, ?5, 0, 0, 0, '', 0, ''
+	'', ?4 + i, ?4 + i, ?4 + i, ?5 + i, 0, 0, 0, '', 0, ''
 FROM n JOIN dealt c ON c.turn = n.i % ?2`
 	usageSQL = `INSERT INTO client_usage SELECT client_id, count(*), sum(size) FROM entries WHERE kind <> 'folder' GROUP BY client_id
 ON CONFLICT (client_id) DO UPDATE SET files = excluded.files, bytes = excluded.bytes`

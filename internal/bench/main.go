@@ -20,6 +20,7 @@ type settings struct {
 	peers    string
 	sealdrop string
 	document string
+	growth   bool
 }
 
 func main() {
@@ -39,6 +40,9 @@ func run(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	b := &bench{settings: s, progress: os.Stderr}
+	if s.growth {
+		return told(b.growthRun(ctx))
+	}
 	result, err := b.measure(ctx)
 	if result != nil {
 		fmt.Print(result.markdown())
@@ -59,6 +63,7 @@ func parse(args []string) (settings, int) {
 	flags.StringVar(&s.peers, "peers", ".build/bench-peers", "`folder` with the unpacked packages of the peers, for those that are not installed")
 	flags.StringVar(&s.sealdrop, "sealdrop", "bin/sealdrop", "the `program` to measure")
 	flags.StringVar(&s.document, "document", "", "`file` to write the result to, between its marks")
+	flags.BoolVar(&s.growth, "growth", false, "measure how costs grow, at 1×, 10× and 100×, and no peers")
 	if err := flags.Parse(args); err != nil {
 		return s, 2
 	}

@@ -213,31 +213,15 @@ func (m measured) cell(side string, f figure) string {
 	return fmt.Sprintf("%s (%s×)", number(v), number(v/base))
 }
 
-// What is between these marks in the document is written by this program.
-const (
-	beginMark = "<!-- begin: written by make bench -->\n"
-	endMark   = "<!-- end: written by make bench -->\n"
-)
-
 // document puts the result between the marks of a file.
 func (r *result) document(file string) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return fmt.Errorf("writing the result: %w", err)
 	}
-	changed, err := between(string(text), r.markdown())
+	changed, err := measure.Between(string(text), "make bench", r.markdown())
 	if err != nil {
 		return fmt.Errorf("writing the result to %s: %w", file, err)
 	}
 	return os.WriteFile(file, []byte(changed), 0o644)
-}
-
-// between returns the text with what is between its marks replaced.
-func between(text, part string) (string, error) {
-	before, rest, begun := strings.Cut(text, beginMark)
-	_, after, ended := strings.Cut(rest, endMark)
-	if !begun || !ended {
-		return "", &hintedError{"the document lacks the marks between which the result goes", "write them into it: " + strings.TrimSpace(beginMark) + " and " + strings.TrimSpace(endMark)}
-	}
-	return before + beginMark + part + endMark + after, nil
 }

@@ -81,20 +81,6 @@ func TestQuantile(t *testing.T) {
 	}
 }
 
-func TestBetween(t *testing.T) {
-	t.Parallel()
-	text := "# A\n" + beginMark + "old\n" + endMark + "by hand\n"
-	got, err := between(text, "new\n")
-	if want := "# A\n" + beginMark + "new\n" + endMark + "by hand\n"; err != nil || got != want {
-		t.Errorf("got %q, %v", got, err)
-	}
-	for _, bad := range []string{"", beginMark, endMark + beginMark} {
-		if _, err := between(bad, "new\n"); err == nil {
-			t.Errorf("%q is taken", bad)
-		}
-	}
-}
-
 // TestBlobID pins the ids that blobSQL makes, too.
 func TestBlobID(t *testing.T) {
 	t.Parallel()

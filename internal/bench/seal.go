@@ -117,7 +117,7 @@ func (b *bench) freshGateway(ctx context.Context, k keyring, env ...string) (*ga
 	return g, err
 }
 
-// producers is how many clients the statements are for, and so how many can be sealed at a time.
+// producers is how many clients the statements are for, and how many loops write at a time.
 const producers = 8
 
 // sealersAtATime is how many gpg run at a time.
@@ -141,7 +141,7 @@ func (b *bench) prepareStatements(ctx context.Context, kind string) (prepared, e
 		what: fmt.Sprintf("sealing %d statements of 20 KiB (%s), by sealdrop durably and published; gpg each: a process each, %d at a time", n, kind, sealersAtATime),
 		sides: []side{
 			{own, func(ctx context.Context, _ int) (sample, error) {
-				return b.deliverAll(ctx, k, manifest, sealersAtATime)
+				return b.deliverAll(ctx, k, manifest)
 			}},
 			{"gpg each", func(ctx context.Context, _ int) (sample, error) { return k.each(ctx, files) }},
 			{"gpg --multifile", func(ctx context.Context, _ int) (sample, error) {
@@ -169,13 +169,13 @@ func writeStatements(dir string, n, size int) (files []string, manifest string, 
 
 // deliverAll delivers a manifest to a new gateway. The command has the whole of it: opening
 // the catalog, the keys, sealing, syncing, the rows.
-func (b *bench) deliverAll(ctx context.Context, k keyring, manifest string, jobs int) (sample, error) {
+func (b *bench) deliverAll(ctx context.Context, k keyring, manifest string) (sample, error) {
 	g, err := b.freshGateway(ctx, k)
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(g.dir)
-	return onCommand(g.command(ctx, "deliver", "--manifest", manifest, "--jobs", fmt.Sprint(jobs), "--journal", filepath.Join(g.dir, "journal")))
+	return onCommand(g.command(ctx, "deliver", "--manifest", manifest, "--journal", filepath.Join(g.dir, "journal")))
 }
 
 // each runs a gpg for each file.

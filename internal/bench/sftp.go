@@ -61,6 +61,11 @@ func (b *bench) sftpServers(ctx context.Context) (gw *gateway, sealdrop, sshd *s
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	return b.sftpServersFor(ctx, key)
+}
+
+// sftpServersFor is the same for the user of a key.
+func (b *bench) sftpServersFor(ctx context.Context, key *clientKey) (gw *gateway, sealdrop, sshd *sftpServer, err error) {
 	if gw, err = b.newGateway(ctx); err != nil {
 		return nil, nil, nil, err
 	}

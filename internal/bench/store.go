@@ -71,7 +71,7 @@ func preparePublish(ctx context.Context, b *bench) (prepared, error) {
 		return sample{wall: got[wall]}, err // the rest is strace's as well
 	}
 	return prepared{
-		what: fmt.Sprintf("publishing %d reports of 64 KiB with %d producers, each sync 2 ms slower; loop: write, fsync, rename, fsync of the folder", n, producers),
+		what: fmt.Sprintf("publishing %d reports of 64 KiB for %d clients, each sync 2 ms slower; loop: %d at a time, each with write, fsync, rename, fsync of the folder", n, producers, producers),
 		sides: []side{
 			{own, func(ctx context.Context, _ int) (sample, error) {
 				g, err := b.freshGateway(ctx, k)
@@ -79,7 +79,7 @@ func preparePublish(ctx context.Context, b *bench) (prepared, error) {
 					return nil, err
 				}
 				defer os.RemoveAll(g.dir)
-				return timed(ctx, g.command(ctx, "deliver", "--manifest", manifest, "--jobs", fmt.Sprint(producers), "--journal", filepath.Join(g.dir, "journal")))
+				return timed(ctx, g.command(ctx, "deliver", "--manifest", manifest, "--journal", filepath.Join(g.dir, "journal")))
 			}},
 			{"loop", func(ctx context.Context, round int) (sample, error) {
 				to := filepath.Join(b.data, fmt.Sprint("loop", round))

@@ -80,3 +80,18 @@ func TestParseProcess(t *testing.T) {
 		}
 	}
 }
+
+func TestBetween(t *testing.T) {
+	t.Parallel()
+	begin, end := Marks("make it")
+	text := "# A\n" + begin + "old\n" + end + "by hand\n"
+	got, err := Between(text, "make it", "new\n")
+	if want := "# A\n" + begin + "new\n" + end + "by hand\n"; err != nil || got != want {
+		t.Errorf("got %q, %v", got, err)
+	}
+	for _, bad := range []string{"", begin, end + begin, "<!-- begin: written by make -->\n" + end} {
+		if _, err := Between(bad, "make it", "new\n"); err == nil {
+			t.Errorf("%q is taken", bad)
+		}
+	}
+}

@@ -89,3 +89,33 @@ func firstMatch(file string, of *regexp.Regexp) []string {
 	}
 	return nil
 }
+
+// Between returns a document with what is between two marks replaced: those that say that a
+// command writes it.
+func Between(text, command, part string) (string, error) {
+	begin, end := Marks(command)
+	before, rest, begun := strings.Cut(text, begin)
+	_, after, ended := strings.Cut(rest, end)
+	if !begun || !ended {
+		return "", &MarksError{command}
+	}
+	return before + begin + part + end + after, nil
+}
+
+// Marks returns the lines between which a command writes its result into a document.
+func Marks(command string) (begin, end string) {
+	return "<!-- begin: written by " + command + " -->\n", "<!-- end: written by " + command + " -->\n"
+}
+
+// MarksError says that a document has no place for a command's result.
+type MarksError struct{ Command string }
+
+func (e *MarksError) Error() string {
+	return "the document lacks the marks between which the result of " + e.Command + " goes"
+}
+
+// Hint says what to write into it.
+func (e *MarksError) Hint() string {
+	begin, end := Marks(e.Command)
+	return "write them into it: " + strings.TrimSpace(begin) + " and " + strings.TrimSpace(end)
+}
