@@ -17,7 +17,7 @@ import (
 
 // patience is how long the scripts wait for what should take two seconds at most.
 // It is generous: a busy machine must not fail a test.
-const patience = 20 * time.Second
+const patience = 90 * time.Second
 
 // liveCommands are the commands of scripts that need a running gateway:
 //
@@ -28,6 +28,7 @@ const patience = 20 * time.Second
 //	killed NAME                   ends a process with kill -9
 //	sftp USER KEY COMMAND…        runs OpenSSH's sftp in batch mode
 //	slowly NAME USER KEY COMMAND  runs one that takes some seconds, and waits until it is under way
+//	pause NAME, resume NAME       stops a process for a while, by signal
 //	session NAME USER KEY         opens a session that lasts
 //	alive NAME, ended NAME        it answers; it is ended by the gateway
 func liveCommands() map[string]func(*testscript.TestScript, bool, []string) {
@@ -79,6 +80,8 @@ func liveCommands() map[string]func(*testscript.TestScript, bool, []string) {
 			p.say(ts, args[3])
 			p.await(ts, "Fetching")
 		},
+		"pause":  func(ts *testscript.TestScript, _ bool, args []string) { signalTo(ts, args, syscall.SIGSTOP) },
+		"resume": func(ts *testscript.TestScript, _ bool, args []string) { signalTo(ts, args, syscall.SIGCONT) },
 		"alive": func(ts *testscript.TestScript, _ bool, args []string) {
 			p := processNamed(ts, args[0])
 			p.say(ts, "!echo asked")
@@ -136,6 +139,13 @@ func processNamed(ts *testscript.TestScript, name string) *process {
 		ts.Fatalf("there is no %q running", name)
 	}
 	return all[name]
+}
+
+func signalTo(ts *testscript.TestScript, args []string, s os.Signal) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: pause NAME, resume NAME")
+	}
+	processNamed(ts, args[0]).signal(ts, s)
 }
 
 // start runs a program until the script ends, or earlier.

@@ -198,7 +198,7 @@ func becomes(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: becomes REPORT STATE")
 	}
 	got := ""
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		ts.Check(ts.Exec("sealdrop", "report", "show", args[0], "-o", "json"))
 		if got, _ = valueAt(ts, "state"); got == args[1] {
 			return

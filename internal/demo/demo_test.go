@@ -59,7 +59,7 @@ type run struct {
 
 func newRun(t *testing.T, program string) *run {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	t.Cleanup(cancel)
 	r := &run{Cmd: exec.CommandContext(ctx, program, "demo"), tmp: shortDir(t)}
 	r.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + r.tmp, "HOME=/nonexistent"}
@@ -134,7 +134,7 @@ func (r *run) mustLeaveNothing(t *testing.T) {
 
 func (r *run) mustLeaveNoProcess(t *testing.T) {
 	t.Helper()
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		left := processes(t, r.tmp)
 		if len(left) == 0 {

@@ -254,7 +254,7 @@ func (s *scene) inLog(pattern string) told {
 	s.t.Helper()
 	expression := regexp.MustCompile(pattern)
 	var last []string
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		if all := expression.FindAllStringSubmatch(s.g.log.String(), -1); len(all) > 0 {
 			if last = all[len(all)-1]; strings.Contains(last[1], s.want) {
 				break
@@ -355,7 +355,7 @@ type record struct {
 func (p *place) inAudit(t *testing.T, all []*diagnosed) {
 	t.Helper()
 	var missing []*diagnosed
-	for range 20 {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
 		var records []record
 		if err := json.Unmarshal(p.in(t).sealdrop("audit", "list", "--limit", "100000", "-o", "json"), &records); err != nil {
 			t.Fatal(err)
@@ -363,7 +363,6 @@ func (p *place) inAudit(t *testing.T, all []*diagnosed) {
 		if missing = p.notIn(records, all); len(missing) == 0 {
 			return
 		}
-		time.Sleep(200 * time.Millisecond)
 	}
 	for _, d := range missing {
 		t.Errorf("%s: the audit has no refusal for %s from %s", d.name, d.reason, d.scene.from)

@@ -369,7 +369,7 @@ func (w *worker) cutAndResume() {
 		return
 	}
 	s = w.session()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for size, err := int64(-1), error(nil); size != int64(at); size, err = s.size(name) {
 		if time.Now().After(deadline) || err != nil && !refusal(err) {
 			w.t.Errorf("%s can't be resumed at %d: it has %d bytes, %v", name, at, size, err)

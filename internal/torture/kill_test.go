@@ -338,7 +338,7 @@ func (g *gateway) checkContent(listed map[string]report) {
 		g.t.Fatal(err)
 	}
 	defer os.RemoveAll(home)
-	ctx, cancel := context.WithTimeout(g.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(g.t.Context(), 5*time.Minute)
 	defer cancel()
 	gpg := func(stdin []byte, args ...string) []byte {
 		cmd := exec.CommandContext(ctx, "gpg", append([]string{"--homedir", home, "--batch", "--quiet"}, args...)...)

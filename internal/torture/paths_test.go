@@ -256,7 +256,7 @@ func (g *gateway) serveUpload(tr *tracer, protocol string, put func(*gateway, st
 func listeningPort(t *testing.T, log, protocol string, ended <-chan ending) string {
 	t.Helper()
 	ready := regexp.MustCompile(`listening"?.*protocol"?[=:]"?` + protocol + `"? .*127\.0\.0\.1:(\d+)`)
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		text, err := os.ReadFile(log)
 		if err != nil {
 			t.Fatal(err)

@@ -143,7 +143,7 @@ func (r *receipts) put(f *fetched) {
 
 // receiptTime is how long a receipt may come after its transfer, at the most; one
 // that must not come is waited for much shorter, and looked for again at the end.
-const receiptTime = 20 * time.Second
+const receiptTime = time.Minute
 
 // judge compares what the gateway believes with what the client knows.
 func (r *receipts) judge(f *fetched) {

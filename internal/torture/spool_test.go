@@ -45,19 +45,22 @@ func TestKill9WhileTakingIn(t *testing.T) {
 		}
 	})
 	for range kills {
-		g.serveAndKill(spool, 50*time.Millisecond+time.Duration(dice.IntN(300))*time.Millisecond)
+		after := 50*time.Millisecond + time.Duration(dice.IntN(300))*time.Millisecond
+		g.serveAndKill(spool, func() { time.Sleep(after) })
 		if waiting(t, spool) == 0 {
 			break // all the more kills would hit nothing
 		}
 	}
 	<-fed
 	before := waiting(t, spool)
-	for deadline := time.Now().Add(2 * time.Minute); waiting(t, spool) > 0; {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d files are left in the spool folder", waiting(t, spool))
+	g.serveAndKill(spool, func() {
+		for deadline := time.Now().Add(2 * time.Minute); waiting(t, spool) > 0; time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Errorf("%d files are left in the spool folder", waiting(t, spool))
+				return
+			}
 		}
-		g.serveAndKill(spool, 3*time.Second)
-	}
+	})
 	t.Logf("seed %d: killed up to %d times; %d files were left for the last run", g.seed, kills, before)
 	listed := g.reports()
 	g.checkEachOnce(files, listed)
@@ -96,7 +99,8 @@ func waiting(t *testing.T, spool string) (n int) {
 	return n
 }
 
-func (g *gateway) serveAndKill(spool string, after time.Duration) {
+// serveAndKill runs the gateway until wait returns.
+func (g *gateway) serveAndKill(spool string, wait func()) {
 	g.t.Helper()
 	var stderr bytes.Buffer
 	cmd := g.command("serve")
@@ -105,7 +109,7 @@ func (g *gateway) serveAndKill(spool string, after time.Duration) {
 	if err := cmd.Start(); err != nil {
 		g.t.Fatal(err)
 	}
-	time.Sleep(after)
+	wait()
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait() // it was killed
 	for _, word := range []string{"level=ERROR", "level=WARN", "error:", "panic"} {

@@ -90,7 +90,7 @@ func (f *fixture) dispatcherOver(db *database.DB, log io.Writer) *notify.Dispatc
 	return notify.New(notify.Config{
 		DB: db, Now: f.clock.now, Log: slog.New(slog.NewTextHandler(log, nil)),
 		Channels:       notify.Channels{Words: words, Mail: f.post, Webhook: notify.NewWebhook(testKey(), nil), Gateway: "Example Reports", Host: "reports.example"},
-		OperatorDigest: digest, Gather: time.Minute, PerMinute: 600, Timeout: 10 * time.Second,
+		OperatorDigest: digest, Gather: time.Minute, PerMinute: 600, Timeout: time.Minute,
 		Retry:  notify.Retry{First: time.Minute, Cap: 6 * time.Hour, GiveUp: 3 * day, Random: func() float64 { return 0.5 }},
 		Expiry: []time.Duration{60 * day, 30 * day, 7 * day}, Reminders: []time.Duration{14 * day, 3 * day}, Refusals: 3,
 		Watched: func(_ context.Context, client string) ([]notify.Ending, error) { return f.ends[client], nil },

@@ -256,7 +256,7 @@ func TestShutdownLetsAnUploadFinish(t *testing.T) {
 	<-h.begun
 	down := make(chan error, 1)
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		down <- h.front.Shutdown(ctx)
 	}()

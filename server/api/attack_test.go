@@ -31,7 +31,7 @@ func TestBodyThatIsCutOffPublishesNothing(t *testing.T) {
 		<-h.begun
 		must(t, c.Close())
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	must(t, h.front.Shutdown(ctx)) // no handler runs after it
 	if h.count() > 0 {
@@ -42,14 +42,20 @@ func TestBodyThatIsCutOffPublishesNothing(t *testing.T) {
 func TestBodyThatStallsIsGivenUp(t *testing.T) {
 	t.Parallel()
 	h := start(t, func(c *api.Config) { c.StallTimeout = 300 * time.Millisecond })
-	if status := h.raw(h.dial(), h.head("a", "Content-Length: 10")+"12345"); status != 408 {
+	if status := h.raw(h.dial(), h.head("a", "Content-Length: 10")+"12345"); status != 408 || h.count() > 0 {
 		t.Errorf("status %d", status)
 	}
-	// A slow one is not a stalled one.
+}
+
+// TestSlowBodyIsNotAStalledOne: it takes longer than a stall may, as a whole. Each
+// pause is a small part of what is borne, since the machine may pause as well.
+func TestSlowBodyIsNotAStalledOne(t *testing.T) {
+	t.Parallel()
+	h := start(t, func(c *api.Config) { c.StallTimeout = 3 * time.Second })
 	c := h.dial()
-	_, err := io.WriteString(c, h.head("b", "Content-Length: 8"))
+	_, err := io.WriteString(c, h.head("b", "Content-Length: 36"))
 	must(t, err)
-	for range 7 {
+	for range 35 {
 		time.Sleep(100 * time.Millisecond)
 		_, err := io.WriteString(c, "x")
 		must(t, err)
@@ -61,7 +67,7 @@ func TestBodyThatStallsIsGivenUp(t *testing.T) {
 
 func TestSlowlorisInTheHeaders(t *testing.T) {
 	t.Parallel()
-	h := start(t, func(c *api.Config) { c.HeaderTimeout = 500 * time.Millisecond })
+	h := start(t, func(c *api.Config) { c.HeaderTimeout = 2 * time.Second })
 	began := time.Now()
 	c := h.dial()
 	_, err := io.WriteString(c, "PUT / HTTP/1.1\r\n")
@@ -79,20 +85,20 @@ func TestSlowlorisInTheHeaders(t *testing.T) {
 			_, _ = io.WriteString(c, "X: y\r\n") // it may be closed by now
 		}
 	}
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > time.Minute {
 		t.Errorf("it was borne for %s", took)
 	}
 }
 
 func TestStrangersBodyIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
-	h := start(t, func(c *api.Config) { c.HeaderTimeout = 500 * time.Millisecond })
+	h := start(t, func(c *api.Config) { c.HeaderTimeout = 2 * time.Second })
 	c := h.dial()
 	began := time.Now()
 	_, err := io.WriteString(c, "PUT /v1/clients/acme/reports/a HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
 	must(t, err)
 	_, _ = io.Copy(io.Discard, c)
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > time.Minute {
 		t.Errorf("it was borne for %s", took)
 	}
 }

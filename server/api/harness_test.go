@@ -190,7 +190,7 @@ func start(t *testing.T, change ...func(*api.Config)) *harness {
 			return reports.Report{ID: id, Client: clientID(t, "acme"), Kind: reports.KindReport, State: reports.Collected}, nil
 		},
 		Guard:   &h.guard,
-		Uploads: 4, UploadsPerProducer: 4, MaxReport: 1 << 20, RateWindow: time.Minute, HeaderTimeout: 2 * time.Second, IdleTimeout: 5 * time.Second, StallTimeout: 2 * time.Second,
+		Uploads: 4, UploadsPerProducer: 4, MaxReport: 1 << 20, RateWindow: time.Minute, HeaderTimeout: time.Minute, IdleTimeout: time.Minute, StallTimeout: time.Minute,
 		Now: time.Now, Log: log,
 	}
 	for _, f := range change {
@@ -216,7 +216,7 @@ func (h *harness) listen(timeout time.Duration, log *slog.Logger) {
 	h.address = l.Addr().String()
 	go func() { _ = h.front.Serve(l) }()
 	h.t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		_ = h.front.Shutdown(ctx)
 		_ = h.server.Shutdown(ctx)
@@ -288,7 +288,7 @@ func (h *harness) dial() *tls.Conn {
 	c, err := tls.Dial("tcp", h.address, &tls.Config{RootCAs: h.roots})
 	must(h.t, err)
 	h.t.Cleanup(func() { _ = c.Close() })
-	must(h.t, c.SetDeadline(time.Now().Add(20*time.Second)))
+	must(h.t, c.SetDeadline(time.Now().Add(2*time.Minute)))
 	return c
 }
 

@@ -24,7 +24,7 @@ import (
 
 // impatient makes the waits for data connections short.
 func impatient(c *ftpd.Config) {
-	c.ConnectTimeout, c.StallTimeout = 500*time.Millisecond, 800*time.Millisecond
+	c.ConnectTimeout, c.StallTimeout = 500*time.Millisecond, 2*time.Second
 }
 
 // stranger connects to a port from another address.
@@ -42,7 +42,7 @@ func stranger(tb testing.TB, addr string) net.Conn {
 // gotNothing fails unless the connection was closed without a byte.
 func gotNothing(tb testing.TB, conn net.Conn) {
 	tb.Helper()
-	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
 	if n, err := conn.Read(make([]byte, 100)); n != 0 || isTimeout(err) {
 		tb.Errorf("got %d bytes, %v", n, err)
 	}

@@ -151,7 +151,7 @@ func TestDrain(t *testing.T) {
 	conn := busy.begin("RETR a")
 	done := make(chan error, 1)
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		done <- h.server.Shutdown(ctx)
 	}()
@@ -363,7 +363,7 @@ func TestAttackPanicsInTheFolder(t *testing.T) {
 // TestAttackGoroutineLeak runs alone, since it counts the process's goroutines.
 func TestAttackGoroutineLeak(t *testing.T) {
 	h := start(t, options{
-		config: func(c *ftpd.Config) { c.StallTimeout = 400 * time.Millisecond },
+		config: func(c *ftpd.Config) { c.StallTimeout = 2 * time.Second },
 		limits: func(l *server.Limits) { l.ConnectionsPerAddress = 1000 },
 	})
 	h.put("one", "a", noise(1<<20))

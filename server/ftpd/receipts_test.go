@@ -68,7 +68,11 @@ func TestAttackReceiptWithoutReading(t *testing.T) {
 		for _, way := range []string{"plain", "tls"} {
 			t.Run(name+" "+way, func(t *testing.T) {
 				t.Parallel()
-				h := start(t, options{config: func(c *ftpd.Config) { c.StallTimeout = time.Second }})
+				h := start(t, options{config: func(c *ftpd.Config) {
+					if name == "stands still" || name == "shouts back" { // nothing else ends it
+						c.StallTimeout = time.Second
+					}
+				}})
 				h.put("one", "a", noise(size))
 				c := ways(h)[way]("one")
 				c.tb = t
@@ -116,21 +120,21 @@ func TestReceiptNeedsEveryByte(t *testing.T) {
 // A client on a slow line takes its time for what the server has long sent.
 func TestSlowClientCollects(t *testing.T) {
 	t.Parallel()
-	h := start(t, options{config: func(c *ftpd.Config) { c.StallTimeout = 500 * time.Millisecond }})
+	h := start(t, options{config: func(c *ftpd.Config) { c.StallTimeout = 3 * time.Second }})
 	h.put("one", "a", noise(1<<20))
 	c := h.login("one")
 	conn := c.data(c.port())
 	_ = conn.(*net.TCPConn).SetReadBuffer(64 << 10)
 	c.want(150, "RETR a")
-	for n := 0; ; {
-		m, err := conn.Read(make([]byte, 64<<10))
+	for n := 0; ; { // for longer than a stall may last, in pauses that are much shorter
+		m, err := conn.Read(make([]byte, 32<<10))
 		if n += m; err != nil {
 			if n != 1<<20 || err != io.EOF {
 				t.Errorf("%d bytes, %v", n, err)
 			}
 			break
 		}
-		time.Sleep(70 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond)
 	}
 	_ = conn.Close()
 	c.want(226, "")

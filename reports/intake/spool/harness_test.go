@@ -187,10 +187,11 @@ func (f *fixture) eventually(what string, holds func() bool) {
 	}
 }
 
+// awaitGone waits until files have gone, and not only as far as to .taken.
 func (f *fixture) awaitGone(names ...string) {
 	f.t.Helper()
 	for _, name := range names {
-		f.eventually(name+" goes", func() bool { return !f.there(name) })
+		f.eventually(name+" goes", func() bool { return !f.there(name) && !f.there(".taken/"+name) })
 	}
 }
 
