@@ -33,6 +33,9 @@ func run(args []string) int {
 	if len(args) > 0 && args[0] == loopCommand {
 		return told(loop(args[1:]))
 	}
+	if len(args) > 0 && args[0] == filesCommand {
+		return told(filesAlone(args[1:]))
+	}
 	s, status := parse(args)
 	if status != 0 {
 		return status

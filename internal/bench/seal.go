@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -40,6 +41,9 @@ func sealCases() []benchCase {
 		},
 	}
 }
+
+// sealedSmall is what a statement of 20 KiB takes when it is compressed and sealed.
+const sealedSmall = 8 << 10
 
 const sealedSize figure = "sealed MiB"
 
@@ -137,8 +141,13 @@ func (b *bench) prepareStatements(ctx context.Context, kind string) (prepared, e
 	if err != nil {
 		return prepared{}, err
 	}
+	self, err := wholeProgram()
+	if err != nil {
+		return prepared{}, err
+	}
 	return prepared{
-		what: fmt.Sprintf("sealing %d statements of 20 KiB (%s), by sealdrop durably and published; gpg each: a process each, %d at a time", n, kind, sealersAtATime),
+		what: fmt.Sprintf("sealing %d statements of 20 KiB (%s), by sealdrop durably and published; gpg each: a process each, %d at a time; "+
+			"files alone: as many files of %d KiB, which is what a statement is when sealed, written and synced and nothing else", n, kind, sealersAtATime, sealedSmall>>10),
 		sides: []side{
 			{own, func(ctx context.Context, _ int) (sample, error) {
 				return b.deliverAll(ctx, k, manifest)
@@ -146,6 +155,14 @@ func (b *bench) prepareStatements(ctx context.Context, kind string) (prepared, e
 			{"gpg each", func(ctx context.Context, _ int) (sample, error) { return k.each(ctx, files) }},
 			{"gpg --multifile", func(ctx context.Context, _ int) (sample, error) {
 				return onCommand(k.command(ctx, append([]string{"-r", k.users[0], "--multifile", "--encrypt"}, files...)...))
+			}},
+			{"files alone", func(ctx context.Context, round int) (sample, error) {
+				to := filepath.Join(b.data, fmt.Sprint("files", round))
+				if err := os.Mkdir(to, 0o755); err != nil {
+					return nil, err
+				}
+				defer os.RemoveAll(to)
+				return onCommand(exec.CommandContext(ctx, self, filesCommand, to, strconv.Itoa(n), strconv.Itoa(sealedSmall)))
 			}},
 		},
 	}, nil

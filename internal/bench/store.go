@@ -110,6 +110,36 @@ func loop(args []string) error {
 	})
 }
 
+// filesCommand has this program do the least that a durable file for each report takes: FOLDER NUMBER SIZE.
+const filesCommand = "files"
+
+// filesAlone creates, writes and syncs files, and syncs their folder once for all of them. What a gateway that
+// keeps each report in a file takes beyond that is its own.
+func filesAlone(args []string) error {
+	if len(args) != 3 {
+		return errors.New("files takes a folder, a number and a size")
+	}
+	n, err := strconv.Atoi(args[1])
+	size, sizeErr := strconv.Atoi(args[2])
+	if err := errors.Join(err, sizeErr); err != nil {
+		return err
+	}
+	content := statementText(size, 1)
+	err = parallel(context.Background(), n, producers, func(i int) error {
+		f, err := os.Create(filepath.Join(args[0], fmt.Sprintf("statement-%05d", i)))
+		if err != nil {
+			return err
+		}
+		_, err = f.Write(content)
+		return errors.Join(err, f.Sync(), f.Close())
+	})
+	folder, openErr := os.Open(args[0])
+	if err := errors.Join(err, openErr); err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
+}
+
 func writeDurably(dir, name string, content []byte) error {
 	temporary := filepath.Join(dir, name+".tmp")
 	f, err := os.Create(temporary)
