@@ -21,6 +21,9 @@ type benchCase struct {
 	// prepare makes what the sides need. What must be undone it hands to [bench.later].
 	prepare func(ctx context.Context, b *bench) (prepared, error)
 	targets []target
+	// once: it is measured in one round, however many there are of the others, because what it
+	// measures takes minutes.
+	once bool
 }
 
 // prepared is a case that can be measured.
@@ -114,7 +117,11 @@ func (b *bench) one(ctx context.Context, r *result, c benchCase) (err error) {
 	for _, s := range p.sides {
 		m.sides = append(m.sides, s.name)
 	}
-	for round := range b.rounds {
+	rounds := b.rounds
+	if c.once {
+		rounds = 1
+	}
+	for round := range rounds {
 		order := slices.Clone(p.sides)
 		if round%2 == 1 {
 			slices.Reverse(order)

@@ -15,8 +15,8 @@ import (
 
 func morningCases() []benchCase {
 	return []benchCase{
-		{name: "cold-start", prepare: prepareColdStart, targets: []target{{firstLogin, "", 1}, {memory, "", 200}}},
-		{name: "morning", prepare: prepareMorning},
+		{name: "cold-start", prepare: prepareColdStart, targets: []target{{firstLogin, "", 1}, {memory, "", 200}}, once: true},
+		{name: "morning", prepare: prepareMorning, once: true},
 	}
 }
 

@@ -122,7 +122,11 @@ func (r *result) markdown() string {
 	out.WriteString("\n")
 	r.targetTable(&out)
 	for _, m := range r.cases {
-		fmt.Fprintf(&out, "\n**%s**: %s.\n\n", m.name, m.what)
+		fmt.Fprintf(&out, "\n**%s**: %s.", m.name, m.what)
+		if r.rounds > 1 && len(m.samples[own]) == 1 {
+			out.WriteString(" Measured once.")
+		}
+		out.WriteString("\n\n")
 		m.table(&out)
 	}
 	return out.String()
