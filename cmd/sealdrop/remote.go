@@ -37,6 +37,10 @@ const (
 	// remotePause is how long the first pause between tries is; each is twice the one
 	// before.
 	remotePause = time.Second
+	// remoteJobs is how many reports of a batch are worked on at a time, unless it is
+	// said: half of what a gateway takes of one producer by default
+	// (api.limits.uploads_per_producer). Beyond that it refuses.
+	remoteJobs = 8
 	// maxAnswer bounds an answer in bytes.
 	maxAnswer = 1 << 20
 )

@@ -321,6 +321,7 @@ func (p *Publisher) copy(ctx context.Context, w io.Writer, r io.Reader, content 
 	buffers := copyBuffers.Get().(*[2][copyBuffer]byte)
 	defer copyBuffers.Put(buffers)
 	defer content.wait() // it looks at them
+	free := 0            // the buffer that nobody looks at
 	for piece := 1; ; piece++ {
 		if err := ctx.Err(); err != nil {
 			return total, err
@@ -330,9 +331,10 @@ func (p *Publisher) copy(ctx context.Context, w io.Writer, r io.Reader, content 
 				return total, err
 			}
 		}
-		buf := buffers[piece%2][:]
+		buf := buffers[free][:]
 		n, err := r.Read(buf)
-		if n > 0 {
+		if n > 0 { // a reader may return nothing and go on
+			free = 1 - free
 			_, err := w.Write(buf[:n])
 			content.add(buf[:n]) // beside the next read, when there is least to do
 			if err != nil {

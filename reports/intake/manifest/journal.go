@@ -139,7 +139,8 @@ func (j *Journal) read(lines []Line) (whole int64, err error) {
 	}
 	in := bufio.NewReaderSize(j.file, maxLine)
 	for {
-		text, err := in.ReadSlice('\n')
+		all, err := in.ReadSlice('\n')
+		text := bytes.TrimLeft(all, "\x00") // which a power loss leaves of what was not synced
 		switch {
 		case errors.Is(err, io.EOF):
 			if whole == 0 && !bytes.HasPrefix(text, []byte(beginning)[:min(len(text), len(beginning))]) {
@@ -161,7 +162,7 @@ func (j *Journal) read(lines []Line) (whole int64, err error) {
 		if good && wanted[d.key()] {
 			j.known[d.key()] = memory{d.stamp, d.Report}
 		}
-		whole += int64(len(text))
+		whole += int64(len(all))
 	}
 }
 

@@ -226,6 +226,14 @@ func TestJournalSurvivesAPowerLoss(t *testing.T) {
 	if !j.found(t) {
 		t.Error("the line after is lost")
 	}
+	rewrite(t, j.path, strings.Repeat("\x00", 4096)+string(whole))
+	if !j.found(t) {
+		t.Error("behind zeros at the very beginning, the line is lost")
+	}
+	rewrite(t, j.path, strings.Repeat("\x00", 300))
+	if j.found(t) {
+		t.Error("nothing but zeros says that the report was delivered")
+	}
 }
 
 func TestRestartForgets(t *testing.T) {
