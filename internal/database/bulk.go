@@ -28,6 +28,16 @@ func (tx *Tx) InsertGarbages(blobs []string, since int64) error {
 	return tx.inBulk("INSERT INTO garbage (blob, since) VALUES ", 2, " ON CONFLICT DO NOTHING", args)
 }
 
+// AddUsages adds to what clients have as [query.Queries.AddUsage] does each. They are different ones.
+func (tx *Tx) AddUsages(rows []query.AddUsageParams) error {
+	args := make([]any, 0, 3*len(rows))
+	for _, r := range rows {
+		args = append(args, r.ClientID, r.Files, r.Bytes)
+	}
+	return tx.inBulk("INSERT INTO client_usage (client_id, files, bytes) VALUES ", 3, " ON CONFLICT (client_id) DO UPDATE "+
+		"SET files = client_usage.files + excluded.files, bytes = client_usage.bytes + excluded.bytes", args)
+}
+
 // DeleteGarbages deletes blobs as [query.Queries.DeleteGarbage] does each.
 func (tx *Tx) DeleteGarbages(blobs []string) error {
 	args := make([]any, 0, len(blobs))

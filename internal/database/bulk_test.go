@@ -88,3 +88,36 @@ func contents(t *testing.T, e databasetest.Engine, write func(*database.Tx) erro
 	slices.Sort(found)
 	return found
 }
+
+// TestBulkUsageIsManySingles: what clients have is added to, from nothing and from something on.
+func TestBulkUsageIsManySingles(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, e databasetest.Engine) {
+		db, _ := e.Open(t, t.TempDir())
+		const n = 21
+		var rows []query.AddUsageParams
+		err := db.Write(t.Context(), func(tx *database.Tx) error {
+			for i := range n {
+				rows = append(rows, query.AddUsageParams{ClientID: fmt.Sprint("c", i), Files: int64(i), Bytes: int64(-100 * i)})
+				if err := tx.InsertClient(tx.Context(), query.InsertClientParams{ID: rows[i].ClientID}); err != nil {
+					return err
+				}
+			}
+			for range 3 {
+				if err := tx.AddUsages(rows); err != nil {
+					return err
+				}
+			}
+			return tx.AddUsages(nil)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range rows {
+			got, err := db.Read().GetUsage(t.Context(), r.ClientID)
+			if err != nil || got.Files != 3*r.Files || got.Bytes != 3*r.Bytes {
+				t.Errorf("client %s has %+v, %v; want three times %+v", r.ClientID, got, err, r)
+			}
+		}
+	})
+}

@@ -21,6 +21,7 @@ type DB struct {
 	observer atomic.Pointer[func(Committed)]
 
 	jobs    chan *job
+	later   chan *job // that can wait
 	closing chan struct{}
 	once    sync.Once
 	done    sync.WaitGroup
@@ -33,7 +34,7 @@ func Open(ctx context.Context, dir string) (*DB, error) { return InFolder(dir).O
 func start(e engine, writer, reader *sql.DB, reads *query.Queries, kept *writing) *DB {
 	db := &DB{
 		engine: e, writer: writer, reader: reader, reads: reads, kept: kept,
-		jobs: make(chan *job), closing: make(chan struct{}),
+		jobs: make(chan *job), later: make(chan *job), closing: make(chan struct{}),
 	}
 	db.done.Go(db.commitLoop)
 	return db

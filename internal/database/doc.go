@@ -23,7 +23,8 @@
 // savepoint of its own, so that eight producers cost hardly more syncs than one
 // and a failing function takes nobody else down. Other processes (the command
 // line beside a running gateway, other gateways) take their turn through the
-// engine's own lock.
+// engine's own lock. What can wait, as the batches of a purge can, is written by
+// [DB.WriteLater]: it begins a transaction only when nobody else wants to.
 //
 // # Engines
 //

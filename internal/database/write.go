@@ -44,10 +44,11 @@ func (db *DB) observe(writes int, err error, took time.Duration) {
 }
 
 type job struct {
-	ctx  context.Context
-	fn   func(*Tx) error
-	err  error
-	done chan struct{}
+	ctx     context.Context
+	fn      func(*Tx) error
+	canWait bool
+	err     error
+	done    chan struct{}
 }
 
 // Write runs fn in a transaction and commits it durably. An error from fn rolls
@@ -57,9 +58,13 @@ type job struct {
 // fn runs on the one goroutine that writes: it must be short, and must not call
 // Write.
 func (db *DB) Write(ctx context.Context, fn func(*Tx) error) error {
-	j := &job{ctx: ctx, fn: fn, done: make(chan struct{})}
+	return db.enter(ctx, db.jobs, fn)
+}
+
+func (db *DB) enter(ctx context.Context, queue chan<- *job, fn func(*Tx) error) error {
+	j := &job{ctx: ctx, fn: fn, canWait: queue == db.later, done: make(chan struct{})}
 	select {
-	case db.jobs <- j:
+	case queue <- j:
 	case <-db.closing:
 		return ErrClosed
 	case <-ctx.Done():
@@ -69,22 +74,52 @@ func (db *DB) Write(ctx context.Context, fn func(*Tx) error) error {
 	return db.engine.explain(j.err)
 }
 
-// GiveWay waits, for a moment at most, while other programs wait for their turn to write.
-// Who writes batch after batch calls it before each, so that nobody waits for more than one.
-func (db *DB) GiveWay(ctx context.Context) { db.engine.giveWay(ctx) }
+// WriteLater is [DB.Write] for what can wait, as the batches of a purge can: it lets others go
+// first, here and in other programs, as long as they wait for a moment only. Who writes batch
+// after batch so, in batches of some milliseconds, is hardly noticed.
+func (db *DB) WriteLater(ctx context.Context, fn func(*Tx) error) error {
+	db.engine.giveWay(ctx)
+	return db.enter(ctx, db.later, fn)
+}
 
 func (db *DB) commitLoop() {
-	for {
-		select {
-		case j := <-db.jobs:
-			db.commit(j)
-			if db.kept != nil {
-				db.kept.learn(context.Background())
-			}
-		case <-db.closing:
-			return
+	passed := 0
+	for j := db.next(&passed); j != nil; j = db.next(&passed) {
+		db.commit(j)
+		if db.kept != nil {
+			db.kept.learn(context.Background())
 		}
 	}
+}
+
+// mostPassed is how many transactions of others one that can wait lets pass.
+const mostPassed = 20
+
+// next returns the job that the next transaction begins with, nil once the database is closed.
+// Jobs that can wait are taken here only, never into a transaction that others wait for; others
+// may come into theirs, where they wait less than for one of their own. passed counts the
+// transactions since the last one that could wait.
+func (db *DB) next(passed *int) *job {
+	first := db.jobs
+	if *passed >= mostPassed {
+		first = db.later
+	}
+	var j *job
+	select {
+	case j = <-first:
+	default:
+		select {
+		case j = <-db.jobs:
+		case j = <-db.later:
+		case <-db.closing:
+			return nil
+		}
+	}
+	*passed++
+	if j.canWait {
+		*passed = 0
+	}
+	return j
 }
 
 // commit runs first, and whatever has arrived meanwhile, in one transaction.

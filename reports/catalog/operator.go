@@ -162,30 +162,27 @@ func (e *StateError) Error() string {
 // deleted.
 func (c *Catalog) RemoveClientReports(ctx context.Context, actor string, client reports.ClientID) (int, error) {
 	n := 0
-	for {
+	for last := false; !last; {
 		batch := 0
-		err := c.write(ctx, func(tx *database.Tx) error {
+		err := c.writeLater(ctx, c.purging, func(tx *database.Tx, room int) (int, error) {
 			held, err := tx.CountLegalHolds(tx.Context(), client.String())
 			if err != nil {
-				return err
+				return 0, err
 			}
 			if held > 0 {
-				return fmt.Errorf("client %s has %d reports: %w", client, held, reports.ErrOnHold)
+				return 0, fmt.Errorf("client %s has %d reports: %w", client, held, reports.ErrOnHold)
 			}
-			rows, err := tx.DeleteClientFiles(tx.Context(), query.DeleteClientFilesParams{ClientID: client.String(), N: purgeBatch})
+			rows, err := tx.DeleteClientFiles(tx.Context(), query.DeleteClientFilesParams{ClientID: client.String(), N: int64(room)})
 			if err != nil {
-				return err
+				return 0, err
 			}
-			batch = len(rows)
-			return c.letGo(tx, actor, "report.deleted", rows)
+			batch, last = len(rows), len(rows) < room
+			return batch, c.letGo(tx, actor, "report.deleted", rows)
 		})
 		if err != nil {
 			return n, err
 		}
 		n += batch
-		if batch < purgeBatch {
-			break
-		}
 	}
 	return n, c.write(ctx, func(tx *database.Tx) error {
 		partials, err := tx.ListClientPartials(tx.Context(), client.String())

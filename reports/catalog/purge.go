@@ -14,11 +14,6 @@ import (
 	"github.com/sealdrop/sealdrop/reports"
 )
 
-// purgeBatch is how many rows one transaction purges: enough to be fast, few
-// enough that logins and publications in between wait for some hundredths of a
-// second at most.
-const purgeBatch = 500
-
 // Counts is what a sweep would find at a time.
 type Counts struct {
 	Files int64 // everything that has a time to expire at
@@ -54,17 +49,17 @@ func (c *Catalog) Due(ctx context.Context, at time.Time, after *reports.Report, 
 
 // PurgeDue purges up to a batch of what is due at a time, and returns how much
 // it was; 0 means that nothing is left. The rows go now, the blobs once the
-// grace of the garbage collection is over. Other programs that wait go first.
+// grace of the garbage collection is over. Whoever else writes goes first, and
+// waits for some milliseconds at most.
 func (c *Catalog) PurgeDue(ctx context.Context, actor string, at time.Time) (int, error) {
 	n := 0
-	c.db.GiveWay(ctx)
-	err := c.write(ctx, func(tx *database.Tx) error {
-		rows, err := tx.DeleteDue(tx.Context(), query.DeleteDueParams{Now: database.Micros(at), N: purgeBatch})
+	err := c.writeLater(ctx, c.purging, func(tx *database.Tx, room int) (int, error) {
+		rows, err := tx.DeleteDue(tx.Context(), query.DeleteDueParams{Now: database.Micros(at), N: int64(room)})
 		if err != nil {
-			return err
+			return 0, err
 		}
 		n = len(rows)
-		return c.letGo(tx, actor, "report.purged", rows)
+		return n, c.letGo(tx, actor, "report.purged", rows)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("purging: %w", err)
@@ -99,10 +94,12 @@ func (c *Catalog) letGo(tx *database.Tx, actor string, event audit.Event, rows [
 	if err := tx.InsertGarbages(blobs, database.Micros(now)); err != nil {
 		return fmt.Errorf("letting go of blobs: %w", err)
 	}
+	fewer := make([]query.AddUsageParams, 0, len(used))
 	for _, client := range slices.Sorted(maps.Keys(used)) {
-		if err := c.use(tx, client, -used[client].Files, -used[client].Bytes); err != nil {
-			return err
-		}
+		fewer = append(fewer, query.AddUsageParams{ClientID: client, Files: -used[client].Files, Bytes: -used[client].Bytes})
+	}
+	if err := tx.AddUsages(fewer); err != nil {
+		return fmt.Errorf("counting what clients have: %w", err)
 	}
 	return audit.AppendAll(tx, now, entries)
 }
@@ -122,13 +119,18 @@ func (c *Catalog) Garbage(ctx context.Context, before time.Time, limit int) ([]s
 
 // ForgetGarbage drops blobs from the garbage table once they are deleted.
 func (c *Catalog) ForgetGarbage(ctx context.Context, blobs []string) error {
-	c.db.GiveWay(ctx)
-	return c.write(ctx, func(tx *database.Tx) error {
-		if err := tx.DeleteGarbages(blobs); err != nil {
+	for len(blobs) > 0 {
+		n := 0
+		err := c.writeLater(ctx, c.forgetting, func(tx *database.Tx, room int) (int, error) {
+			n = min(room, len(blobs))
+			return n, tx.DeleteGarbages(blobs[:n])
+		})
+		if err != nil {
 			return fmt.Errorf("collecting garbage: %w", err)
 		}
-		return nil
-	})
+		blobs = blobs[n:]
+	}
+	return nil
 }
 
 // BlobKnown reports whether any row knows the blob.
