@@ -92,7 +92,7 @@ func prepareMorning(ctx context.Context, b *bench) (prepared, error) {
 	s := &sftpServer{Server: server}
 	rate := 20_000 / morningSpan.Seconds() // the size factor shortens it, and thins nothing out
 	return prepared{
-		what: fmt.Sprintf("%d clients with Ed25519 keys come at random, %.0f a second, and each fetches %d reports of 20 KiB; "+
+		what: fmt.Sprintf("%d clients with Ed25519 keys come at random, %.0f a second, for half a minute of the ten, and each fetches %d reports of 20 KiB; "+
 			"the knee is the last rate at which the p99 of a login is below a second, client and server on this machine", clients, rate, morningReports),
 		sides: []side{{own, func(ctx context.Context, round int) (sample, error) {
 			return s.morning(ctx, all, rate, time.Duration(float64(30*time.Second)*max(b.scale, .2)), uint64(round))

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/pkg/sftp"
@@ -212,8 +213,9 @@ func (b *bench) purge(ctx context.Context, n int, create func(string, int) error
 		return nil, err
 	}
 	defer server.Stop()
+	syscall.Sync() // or what was filled in is written meanwhile, and slows those who come before the purge
 	before := startProbe(server, clients)
-	time.Sleep(4 * time.Second)
+	time.Sleep(10 * time.Second)
 	quiet, err := before.stop()
 	if err != nil {
 		return nil, err
