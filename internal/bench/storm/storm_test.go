@@ -263,7 +263,7 @@ func TestParameters(t *testing.T) {
 		}
 	}
 	file := filepath.Join(t.TempDir(), "p.json")
-	if err := os.WriteFile(file, []byte(strings.Replace(whole, "beside other work", "ELSEWHERE", 1)), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(strings.Replace(whole, `"machine": "`, `"machine": "ELSEWHERE, `, 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	var out, errs bytes.Buffer
