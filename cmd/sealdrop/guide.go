@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -37,8 +39,9 @@ keeps its keys safe, and what to do when it does not work: with this gateway's h
 name, ports and fingerprints, and the client's user name and addresses. There is
 nothing secret in it. What does not concern the client is left out.
 
-The host name is public_name in the configuration, or --host. The language is the
-client's own (see "sealdrop client set --language"), or --lang: en, de, ja or pt-BR.
+The host name is public_name in the configuration, or --host. Whom the client can ask
+is notify.gateway and notify.contact, where they are set. The language is the client's
+own (see "sealdrop client set --language"), or --lang: en, de, ja or pt-BR.
 A PDF is shown with the fonts that the reader's computer has.`,
 		Example: "  sealdrop guide --client acme --out acme.pdf\n  sealdrop guide --client acme --lang de --os windows --out acme.html\n" +
 			"  sealdrop guide --client acme --host reports.example.com --os linux",
@@ -133,7 +136,11 @@ func (a *app) writeGuide(ctx context.Context, cmd *cobra.Command, g *gateway, f 
 		_, err := a.out.Write(b.Bytes())
 		return err
 	}
-	if err := os.WriteFile(f.out, b.Bytes(), 0o644); err != nil {
+	err = os.WriteFile(f.out, b.Bytes(), 0o644)
+	switch folder := filepath.Dir(f.out); {
+	case errors.Is(err, fs.ErrNotExist):
+		return &advisedError{err: fmt.Errorf("writing the guide: the folder %s is not there", folder), advice: "make it first: mkdir -p '" + folder + "'"}
+	case err != nil:
 		return fmt.Errorf("writing the guide: %w", err)
 	}
 	return nil
@@ -151,6 +158,7 @@ func (g *gateway) guideFacts(c keys.Client, host string) (guide.Facts, error) {
 	f := guide.Facts{
 		Host: host, SFTPPort: portOf(cfg.SFTP.Listen), Client: c.ID.String(), Name: c.Name,
 		Days: max(1, int(retention/(24*time.Hour))), Signed: cfg.Sealing.Sign && !cfg.EdgeOnly(),
+		Gateway: cfg.Notify.Gateway, Contact: cfg.Notify.Contact,
 	}
 	for _, p := range c.Allow {
 		if p.IsSingleIP() {

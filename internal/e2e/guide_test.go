@@ -13,10 +13,10 @@ import (
 )
 
 // guideSections returns the shell commands of a guide in Markdown by the id of the
-// section that they stand in, in the order of the sections.
-func guideSections(t *testing.T, text string) (ids []string, commands map[string]string) {
+// section that they stand in, block by block, in the order of the sections.
+func guideSections(t *testing.T, text string) (ids []string, commands map[string][]string) {
 	t.Helper()
-	commands = map[string]string{}
+	commands = map[string][]string{}
 	anchor := regexp.MustCompile(`^<a id="([a-z-]+)"></a>$`)
 	id, in := "", false
 	for line := range strings.SplitSeq(text, "\n") {
@@ -24,12 +24,13 @@ func guideSections(t *testing.T, text string) (ids []string, commands map[string
 		case in && line == "```":
 			in = false
 		case in:
-			commands[id] += line + "\n"
+			commands[id][len(commands[id])-1] += line + "\n"
 		case line == "```sh":
 			in = true
 			if _, seen := commands[id]; !seen {
 				ids = append(ids, id)
 			}
+			commands[id] = append(commands[id], "")
 		case anchor.MatchString(line):
 			id = anchor.FindStringSubmatch(line)[1]
 		}
@@ -44,6 +45,7 @@ type reader struct {
 	t          *testing.T
 	home, user string
 	bin        string
+	away       bool // nobody answers what a program asks on the terminal
 }
 
 const passphrase = "correct horse"
@@ -116,9 +118,10 @@ func (r *reader) shell(script string) *exec.Cmd {
 		r.t.Fatal(err)
 	}
 	inside := fmt.Sprintf("%s bash -e -u -o pipefail %s %s %s", strings.Join(ownMounts(), " "), file, r.home, r.user)
-	// gpg asks on the terminal if it may go on.
 	cmd := exec.Command("script", "--quiet", "--return", "--command", inside, "/dev/null")
-	cmd.Stdin = strings.NewReader("y\n")
+	if !r.away { // gpg asks on the terminal if it may go on
+		cmd.Stdin = strings.NewReader("y\n")
+	}
 	cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + r.user, "LC_ALL=C.UTF-8", "SSH_ASKPASS=" + filepath.Join(r.bin, "askpass"), "SSH_ASKPASS_REQUIRE=force",
 	}
@@ -140,8 +143,8 @@ func (r *reader) follow(section, commands string) string {
 
 // TestLinuxGuideIsTrue runs every command of the guide, in the order of the text and
 // as it is written there: by the end the reader has made keys, fetched and decrypted a
-// report, and done so again on another computer with the backup. What the operator does
-// in between is done here.
+// report, done what is to be done every day a second time, and all of it again on another
+// computer with the backup. What the operator does in between is done here.
 func TestLinuxGuideIsTrue(t *testing.T) {
 	t.Parallel()
 	may := append(ownMounts(), "mount", "-t", "tmpfs", "tmpfs", "/mnt")
@@ -156,7 +159,7 @@ func TestLinuxGuideIsTrue(t *testing.T) {
 	ids, commands := guideSections(t, string(must(t, command)))
 	r := newReader(t)
 	ran := map[string]bool{}
-	step := func(id string) string { ran[id] = true; return r.follow(id, commands[id]) }
+	step := func(id string) string { ran[id] = true; return r.follow(id, strings.Join(commands[id], "\n")) }
 
 	step("ssh-key-shell")
 	step("pgp-key-linux")
@@ -165,13 +168,17 @@ func TestLinuxGuideIsTrue(t *testing.T) {
 	}
 	public := filepath.Join(r.home, "acme-public")
 	g.sealdrop("key", "import", "--client", "acme", filepath.Join(public, "acme_rsa.pub"), filepath.Join(public, "acme-pgp.asc"))
-	report := filepath.Join(t.TempDir(), "statement.csv")
-	if err := os.WriteFile(report, []byte("figures of the month\n"), 0o600); err != nil {
-		t.Fatal(err)
+	deliver := func(name, text string, flags ...string) {
+		t.Helper()
+		report := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(report, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		command := g.command(append([]string{"deliver", "--client", "acme", report}, flags...)...)
+		command.Env = append(os.Environ(), signing)
+		must(t, command)
 	}
-	deliver := g.command("deliver", "--client", "acme", report)
-	deliver.Env = append(os.Environ(), signing)
-	must(t, deliver)
+	deliver("statement.csv", "figures of the month\n")
 
 	if out := step("openssh"); !strings.Contains(out, "statement.csv.pgp") {
 		t.Errorf("the report is not listed:\n%s", out)
@@ -179,7 +186,8 @@ func TestLinuxGuideIsTrue(t *testing.T) {
 	if out := step("decrypt-linux"); !strings.Contains(out, "Good signature") {
 		t.Errorf("the signature was not found good:\n%s", out)
 	}
-	opened(t, r)
+	r.opened("statement.csv", "figures of the month\n")
+	r.everyDay(commands, deliver)
 	step("backup")
 	for _, id := range []string{"problem-b", "problem-c"} {
 		if out := step(id); !strings.Contains(out, "SHA256:") {
@@ -196,7 +204,8 @@ func TestLinuxGuideIsTrue(t *testing.T) {
 	step("move")
 	step("openssh")
 	step("decrypt-linux")
-	opened(t, r)
+	r.opened("statement.csv", "figures of the month\n")
+	r.opened("costs.csv", "costs, mended\n")
 
 	for _, id := range ids {
 		if !ran[id] {
@@ -205,9 +214,51 @@ func TestLinuxGuideIsTrue(t *testing.T) {
 	}
 }
 
-func opened(t *testing.T, r *reader) {
-	t.Helper()
-	if got, err := os.ReadFile(filepath.Join(r.home, "acme-reports", "statement.csv")); err != nil || string(got) != "figures of the month\n" {
-		t.Errorf("the decrypted report is %q, %v", got, err)
+// everyDay follows what the guide has to be done every time, which is the last block of
+// its section, on two more days, with nobody there to answer questions.
+func (r *reader) everyDay(commands map[string][]string, deliver func(name, text string, flags ...string)) {
+	r.t.Helper()
+	r.away = true
+	defer func() { r.away = false }()
+	again := func(id string) string { r.t.Helper(); return r.follow(id, commands[id][len(commands[id])-1]) }
+
+	// The reader has worked on the first report, and the transfer of another broke off.
+	r.write("statement.csv", "figures with notes\n")
+	r.write("broken.csv.pgp", "half a report")
+	deliver("costs.csv", "costs\n")
+	if out := again("openssh"); !strings.Contains(out, "costs.csv.pgp") {
+		r.t.Errorf("the second report is not listed:\n%s", out)
+	}
+	again("decrypt-linux")
+	r.opened("costs.csv", "costs\n")
+	r.opened("statement.csv", "figures with notes\n")
+	if _, err := os.Stat(r.path("broken.csv")); err == nil {
+		r.t.Error("half a report looks like a whole one")
+	}
+
+	// The producer has replaced a report by another of the same name.
+	deliver("costs.csv", "costs, mended\n", "--replace")
+	again("openssh")
+	if out := again("decrypt-linux"); strings.Contains(out, "statement") {
+		r.t.Errorf("a report that was decrypted was decrypted again:\n%s", out)
+	}
+	r.opened("costs.csv", "costs, mended\n")
+	r.opened("statement.csv", "figures with notes\n")
+}
+
+// path is that of a file in the folder that the guide has reports fetched to.
+func (r *reader) path(name string) string { return filepath.Join(r.home, "acme-reports", name) }
+
+func (r *reader) write(name, text string) {
+	r.t.Helper()
+	if err := os.WriteFile(r.path(name), []byte(text), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *reader) opened(name, text string) {
+	r.t.Helper()
+	if got, err := os.ReadFile(r.path(name)); err != nil || string(got) != text {
+		r.t.Errorf("the decrypted %s is %q, %v", name, got, err)
 	}
 }

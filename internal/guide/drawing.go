@@ -43,6 +43,9 @@ const (
 	blue   = "#0b5394"
 )
 
+// labelSize is the height of a drawing's letters.
+const labelSize = 14.0
+
 func (p *picture) box(x, y, w, h float64, fill string) {
 	p.shapes = append(p.shapes, shape{form: formBox, x: x, y: y, w: w, h: h, fill: fill})
 }
@@ -54,13 +57,12 @@ func (p *picture) arrow(x, y, w, h float64) {
 // label sets text in lines no wider than width, the first of them at y, and returns
 // where the next would be.
 func (p *picture) label(x, y, width float64, text string, f face, centred bool) float64 {
-	const size = 14.0
-	for _, line := range wrap([]span{{text: text}}, size, width, f) {
+	for _, line := range wrap([]span{{text: text}}, labelSize, width, f) {
 		var b strings.Builder
 		for _, s := range line {
 			b.WriteString(s.text)
 		}
-		p.shapes = append(p.shapes, shape{form: formText, x: x, y: y, text: b.String(), size: size, face: f, centred: centred})
+		p.shapes = append(p.shapes, shape{form: formText, x: x, y: y, text: b.String(), size: labelSize, face: f, centred: centred})
 		y += 19
 	}
 	return y
@@ -89,7 +91,7 @@ func draw(b block, f Facts) picture {
 		return drawFirewall(b.labels, f)
 	case "puttygen":
 		return drawForm(b.labels, []row{
-			{"type", "RSA   (4096)", 1}, {"passphrase", "••••••••••••", 3}, {"confirm", "••••••••••••", 3},
+			{"type", "RSA", 1}, {"bits", "4096", 1}, {"passphrase", "••••••••••••", 3}, {"confirm", "••••••••••••", 3},
 		}, []button{{"generate", 2}, {"public", 4}, {"private", 5}})
 	case "filezilla":
 		return drawForm(b.labels, []row{
@@ -98,7 +100,7 @@ func draw(b block, f Facts) picture {
 			{"port", f.SFTPPort, 3},
 			{"logon", b.labels["keyfile"], 4},
 			{"user", f.Client, 5},
-			{"keyfile", f.Client + ".ppk", 6},
+			{"file", b.labels["path"], 6},
 		}, []button{{"connect", 7}})
 	}
 	return picture{width: 1, height: 1}
@@ -181,7 +183,11 @@ func drawForm(l map[string]string, rows []row, buttons []button) picture {
 	p.label(20, 28, 600, l["window"], bold, false)
 	y := 60.0
 	for _, r := range rows {
-		p.label(40, y+21, 200, l[r.label], plain, false)
+		top := y + 21
+		if width(l[r.label], labelSize, plain) > 205 {
+			top = y + 12 // two lines
+		}
+		p.label(40, top, 205, l[r.label], plain, false)
 		p.box(250, y, 360, 32, yellow)
 		p.label(262, y+21, 340, r.value, mono, false)
 		p.number(24, y+16, r.step)

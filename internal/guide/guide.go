@@ -45,6 +45,10 @@ type Facts struct {
 	Allowed []string
 	Days    int // how long a report is kept
 
+	// Gateway is what those who run the gateway call themselves, and Contact how they
+	// are reached. Either may be empty.
+	Gateway, Contact string
+
 	// Signed: reports are signed, by the key with this fingerprint and text form.
 	Signed            bool
 	SigningKey        string
@@ -140,10 +144,57 @@ func Write(w io.Writer, f Facts, o Options) error {
 type subject struct {
 	Facts
 	Windows, MacOS, Linux bool
+	pdf                   bool
 }
 
 // Shell reports whether commands for a Unix shell concern the reader.
 func (s subject) Shell() bool { return s.MacOS || s.Linux }
+
+// Unix names those of the systems that have such a shell, with what is put between two.
+func (s subject) Unix(and string) string {
+	switch {
+	case s.MacOS && s.Linux:
+		return "macOS" + and + "Linux"
+	case s.MacOS:
+		return "macOS"
+	}
+	return "Linux"
+}
+
+// Asked is whom the client turns to, "" if that is not known.
+func (s subject) Asked() string {
+	if s.Gateway == "" || s.Contact == "" {
+		return s.Gateway + s.Contact
+	}
+	return s.Gateway + ", " + s.Contact
+}
+
+// KnownHosts are the lines for a known_hosts file. Those of a PDF are copied from a page,
+// where the lines of most algorithms do not fit: one algorithm is enough there, since
+// OpenSSH asks a server for the keys that it knows.
+func (s subject) KnownHosts() []string {
+	var all, short []string
+	for _, k := range s.HostKeys {
+		all = append(all, k.KnownHosts)
+		if k.Algorithm == "ssh-ed25519" {
+			short = append(short, k.KnownHosts)
+		}
+	}
+	if s.pdf && len(short) > 0 {
+		return short
+	}
+	return all
+}
+
+// SigningKeyLines is what stands between the header and the checksum of the signing key's
+// text form: bare Base64, since the empty line after the header gets lost when somebody
+// copies it from a PDF, and gpg refuses the rest.
+func (s subject) SigningKeyLines() string {
+	_, body, _ := strings.Cut(s.SigningKeyArmored, "\n\n")
+	body, _, _ = strings.Cut(body, "\n-----END ")
+	body, _, _ = strings.Cut(body, "\n=")
+	return body
+}
 
 // URLHost is the host as it stands in a URL: an IPv6 address in brackets.
 func (s subject) URLHost() string {
@@ -166,13 +217,13 @@ func markdown(f Facts, o Options) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	f.Name = literal(f.Name)
+	f.Name, f.Gateway, f.Contact = literal(f.Name), literal(f.Gateway), literal(f.Contact)
 	if f.Name == "" {
 		f.Name = literal(f.Client)
 	}
 	s := subject{
 		Facts: f, Windows: o.System == Windows || o.System == All, MacOS: o.System == MacOS || o.System == All,
-		Linux: o.System == Linux || o.System == All,
+		Linux: o.System == Linux || o.System == All, pdf: o.Format == PDF,
 	}
 	var b bytes.Buffer
 	if err := t.Execute(&b, s); err != nil {

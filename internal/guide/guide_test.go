@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode"
@@ -20,6 +21,7 @@ import (
 func acme() Facts {
 	return Facts{
 		Host: "reports.example.com", SFTPPort: "32", Client: "acme", Name: "Acme Capital", Allowed: []string{"203.0.113.0/24", "2001:db8::/48"}, Days: 100,
+		Gateway: "Acme's Bank", Contact: "+49 69 1234",
 		HostKeys: []HostKey{{"ssh-ed25519", "SHA256:aaaa", "[reports.example.com]:32 ssh-ed25519 AAAA"}, {"ssh-rsa", "SHA256:bbbb", "[reports.example.com]:32 ssh-rsa BBBB"}},
 		FTP:      FTP{Port: "21", ImplicitPort: "990", TLS: true, Plain: true, Passive: "30000-30199", Certificate: "AB:CD"},
 		Signed:   true, SigningKey: "0123 4567", SigningKeyArmored: "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nabc\n-----END PGP PUBLIC KEY BLOCK-----",
@@ -99,7 +101,7 @@ func variants() map[string]func(*Facts) {
 		"implicit only": func(f *Facts) { f.FTP.Plain, f.FTP.Port = false, "" },
 		"any port":      func(f *Facts) { f.FTP.Passive = "" },
 		"no TLS":        func(f *Facts) { f.FTP.TLS, f.FTP.ImplicitPort, f.FTP.Certificate = false, "", "" },
-		"new client":    func(f *Facts) { f.Allowed, f.Name, f.Signed = nil, "", false },
+		"new client":    func(f *Facts) { f.Allowed, f.Name, f.Signed, f.Contact = nil, "", false, "" },
 	}
 }
 
@@ -169,6 +171,49 @@ func TestWhatEachReaderGets(t *testing.T) {
 	}
 }
 
+// A reader is told of no other system than the one asked for.
+func TestGuideForOneSystemNamesNoOther(t *testing.T) {
+	t.Parallel()
+	for system, others := range map[System]string{
+		Windows: `macOS|Linux|ssh-keygen|Finder|~/`, MacOS: `Windows|Linux|PuTTY|\.ppk|Kleopatra|Explorer`, Linux: `Windows|macOS|PuTTY|\.ppk|Kleopatra|Finder|Cmd\+`,
+	} {
+		for _, language := range Languages() {
+			text := write(t, acme(), Options{Language: language, System: system, Format: HTML})
+			if found := regexp.MustCompile(others).FindAllString(text, -1); found != nil {
+				t.Errorf("%s, %s: there is word of %v", system, language, found)
+			}
+		}
+	}
+}
+
+// Whoever reads Markdown sees no drawing, so the words must have all ports.
+func TestFirewallPortsAreInTheWords(t *testing.T) {
+	t.Parallel()
+	for _, language := range Languages() {
+		text := write(t, acme(), Options{Language: language, System: All, Format: Markdown})
+		_, section, _ := strings.Cut(text, `<a id="firewall"></a>`)
+		section, _, _ = strings.Cut(section, "<a id=")
+		for _, port := range []string{"`32`", "`21`", "`990`", "`30000-30199`"} {
+			if !strings.Contains(section, port) {
+				t.Errorf("%s: there is no word of port %s", language, port)
+			}
+		}
+	}
+}
+
+func TestWhomToAsk(t *testing.T) {
+	t.Parallel()
+	f := acme()
+	f.Gateway, f.Contact = "A|B & <i>Co</i>", "reports_desk@example.com"
+	if text := write(t, f, Options{Language: "en", System: All, Format: HTML}); !strings.Contains(text, "<td>A|B &amp; &lt;i&gt;Co&lt;/i&gt;, reports_desk@example.com</td>") {
+		t.Errorf("it is not said whom to ask:\n%.2000s", text)
+	}
+	f.Gateway, f.Contact = "", ""
+	if text := write(t, f, Options{Language: "en", System: All, Format: HTML}); strings.Contains(text, "Whom you can ask") {
+		t.Error("there is nobody to ask, and a place for it")
+	}
+}
+
 func TestHTMLIsWellFormedAndStandsAlone(t *testing.T) {
 	t.Parallel()
 	for _, language := range Languages() {
@@ -207,8 +252,9 @@ func TestAttackNameOfClientIsNoMarkup(t *testing.T) {
 	}
 }
 
-func TestPDFIsReadable(t *testing.T) {
-	t.Parallel()
+// pdfText is what somebody who copies from a PDF gets, page by page.
+func pdfText(t *testing.T, f Facts, o Options) (pages []string, complaints string) {
+	t.Helper()
 	if _, err := exec.LookPath("pdftotext"); err != nil {
 		t.Skip("there is no pdftotext")
 	}
@@ -216,23 +262,29 @@ func TestPDFIsReadable(t *testing.T) {
 	if _, err := os.Stat("/usr/share/poppler/cMap/Adobe-Japan1"); err != nil {
 		t.Skip("there is no poppler-data")
 	}
+	path := filepath.Join(t.TempDir(), "guide.pdf")
+	if err := os.WriteFile(path, []byte(write(t, f, o)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("pdftotext", "-layout", path, "-")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %s", err, &stderr)
+	}
+	return strings.Split(strings.TrimSuffix(string(out), "\f"), "\f"), stderr.String()
+}
+
+func TestPDFIsReadable(t *testing.T) {
+	t.Parallel()
 	f := acme()
 	f.Name = "Žižka & 東京証券"
 	for _, language := range Languages() {
 		t.Run(language, func(t *testing.T) {
 			t.Parallel()
-			path := filepath.Join(t.TempDir(), "guide.pdf")
-			if err := os.WriteFile(path, []byte(write(t, f, Options{Language: language, System: All, Format: PDF})), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			cmd := exec.Command("pdftotext", "-layout", path, "-")
-			var complaints bytes.Buffer
-			cmd.Stderr = &complaints
-			out, err := cmd.Output()
-			if err != nil {
-				t.Fatalf("%v: %s", err, &complaints)
-			}
-			text := string(out)
+			pages, complaints := pdfText(t, f, Options{Language: language, System: All, Format: PDF})
+			text := strings.Join(pages, "\n")
 			want := []string{"reports.example.com", "30000-30199", "SHA256:aaaa", "東京証券", "ssh-keygen -t rsa -b 4096 -C acme -f ~/.ssh/acme_rsa"}
 			want = append(want, map[string]string{"en": "Common issues", "de": "Häufige Probleme", "ja": "よくある問題", "pt-BR": "Problemas comuns"}[language])
 			for _, w := range want {
@@ -240,10 +292,121 @@ func TestPDFIsReadable(t *testing.T) {
 					t.Errorf("%q is not in the PDF", w)
 				}
 			}
-			if strings.Count(complaints.String(), "rror") > strings.Count(complaints.String(), "UniJIS")+strings.Count(complaints.String(), "Adobe-Japan1") {
-				t.Errorf("pdftotext complains: %s", &complaints)
+			if strings.Count(complaints, "rror") > strings.Count(complaints, "UniJIS")+strings.Count(complaints, "Adobe-Japan1") {
+				t.Errorf("pdftotext complains: %s", complaints)
 			}
 		})
+	}
+}
+
+// keysOfUsualSize are a gateway's of which the lines are as long as they really are.
+func keysOfUsualSize(f *Facts) {
+	f.HostKeys = []HostKey{
+		{"ssh-ed25519", "SHA256:aaaa", "[reports.example.com]:32 ssh-ed25519 " + strings.Repeat("AbC+", 17)},
+		{"ssh-rsa", "SHA256:bbbb", "[reports.example.com]:32 ssh-rsa " + strings.Repeat("AbC/", 136)},
+	}
+	f.SigningKeyArmored = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n" + strings.Repeat(strings.Repeat("AbC/", 16)+"\n", 12) + "AbC=\n=abcd\n-----END PGP PUBLIC KEY BLOCK-----"
+}
+
+// solid is a text as it is pasted: what a program that copies does to spaces and empty
+// lines is no part of it.
+func solid(text string) string {
+	var lines []string
+	for line := range strings.SplitSeq(text, "\n") {
+		if line = strings.TrimSpace(line); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// A known_hosts line was set on two lines of a PDF, and the end of its page between
+// others; the empty line of an armored key is lost by whoever copies it.
+func TestBugCommandsCopiedFromPDFAreBroken(t *testing.T) {
+	t.Parallel()
+	for _, language := range Languages() {
+		for name, change := range map[string]func(*Facts){
+			"usual": func(*Facts) {},
+			"long name": func(f *Facts) {
+				f.HostKeys[0].KnownHosts = "[" + strings.Repeat("reports.", 8) + f.HostKeys[0].KnownHosts[1:]
+			},
+			"RSA only": func(f *Facts) { f.HostKeys = f.HostKeys[1:] },
+		} {
+			t.Run(language+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				f := acme()
+				keysOfUsualSize(&f)
+				change(&f)
+				o := Options{Language: language, System: All, Format: PDF}
+				text, err := markdown(f, o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				pages, _ := pdfText(t, f, o)
+				for i := range pages {
+					pages[i] = strings.ReplaceAll(solid(pages[i]), "\\\n", "") // as the shell does
+				}
+				for _, b := range parse(text) {
+					if b.kind == code && !slices.ContainsFunc(pages, func(page string) bool { return strings.Contains(page, solid(b.text)) }) {
+						t.Errorf("no page has these commands:\n%s", b.text)
+					}
+				}
+			})
+		}
+	}
+}
+
+// What it is the heading of was on the next page.
+func TestBugHeadingAtTheFootOfAPage(t *testing.T) {
+	t.Parallel()
+	for _, language := range Languages() {
+		for _, system := range Systems() {
+			t.Run(language+"/"+string(system), func(t *testing.T) {
+				t.Parallel()
+				f := acme()
+				keysOfUsualSize(&f)
+				o := Options{Language: language, System: system, Format: PDF}
+				text, err := markdown(f, o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				headings := map[string]bool{}
+				for _, b := range parse(text) {
+					if b.kind == heading || b.kind == subheading {
+						headings[unescape(b.text)] = true
+					}
+				}
+				pages, _ := pdfText(t, f, o)
+				for i, page := range pages {
+					lines := strings.Split(solid(page), "\n")
+					if number := strconv.Itoa(i+1) + "/" + strconv.Itoa(len(pages)); len(lines) < 5 && i+1 < len(pages) || strings.ReplaceAll(lines[len(lines)-1], " ", "") != number {
+						t.Fatalf("page %d is almost empty, or has no number:\n%s", i+1, page)
+					}
+					if last := lines[len(lines)-2]; headings[last] {
+						t.Errorf("page %d ends with the heading %q", i+1, last)
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestLongTableHasItsHeadOnEachPage(t *testing.T) {
+	t.Parallel()
+	rows := [][]string{{"Head", "Value"}}
+	for range 80 {
+		rows = append(rows, []string{"a", "b"})
+	}
+	p := &pages{y: pageTop}
+	p.table(rows)
+	p.end()
+	for i, page := range p.done {
+		if !bytes.Contains(page, []byte(encode([]rune("Head"), true))) {
+			t.Errorf("page %d has no head", i+1)
+		}
+	}
+	if len(p.done) < 2 {
+		t.Error("the table is on one page")
 	}
 }
 

@@ -15,9 +15,11 @@ const (
 	pageWidth  = 595.0
 	pageHeight = 842.0
 	margin     = 56.0
+	pageTop    = pageHeight - margin
 	textWidth  = pageWidth - 2*margin
 	textSize   = 10.5
 	codeSize   = 8.5
+	gap        = 6.0 // between blocks
 )
 
 // pages sets blocks on pages.
@@ -32,47 +34,48 @@ type pages struct {
 // names the encoding of. Nothing is embedded: the document stays small, and shows a
 // client's name in whatever characters it is written.
 func pdfDocument(doc []block, f Facts, o Options) []byte {
-	p := &pages{y: pageHeight - margin}
-	heads := map[kind]float64{title: 20, heading: 15, subheading: 12}
+	p := &pages{y: pageTop}
 	name := ""
 	for i, b := range doc {
-		switch b.kind {
-		case title, heading, subheading:
-			if b.kind == title {
-				name = unescape(b.text)
-			}
-			size := heads[b.kind]
-			next := 60.0
-			if i+1 < len(doc) && doc[i+1].kind == drawing {
-				next = draw(doc[i+1], f).height
-			}
-			p.room(size*2 + next) // no heading stays behind alone
-			p.y -= size * 0.7
-			p.text(spans(b.text), size, bold, margin, textWidth)
-		case paragraph:
-			p.text(spans(b.text), textSize, plain, margin, textWidth)
-		case note:
-			p.note(b.text)
-		case bullets, numbered:
-			p.list(b)
-		case code:
-			p.code(b.text)
-		case table:
-			p.table(b.rows)
-		case drawing:
-			p.picture(draw(b, f))
+		if b.kind == title {
+			name = unescape(b.text)
 		}
+		p.room(needed(doc[i:], f))
+		p.block(b, after(doc[i:], f), f)
 		if i+1 < len(doc) {
-			p.y -= 6
+			p.y -= gap
 		}
 	}
 	p.end()
 	return p.file(name, o.Language)
 }
 
-// room begins a new page unless there is the height for what comes.
+// block sets a block. Its end stays on one page with as much of what follows as next is
+// high.
+func (p *pages) block(b block, next float64, f Facts) {
+	switch b.kind {
+	case title, heading, subheading:
+		size := headSize(b.kind)
+		p.y -= size * 0.7
+		p.text(spans(b.text), size, bold, margin, textWidth)
+	case paragraph:
+		p.text(spans(b.text), textSize, plain, margin, textWidth)
+	case note:
+		p.note(b.text)
+	case bullets, numbered:
+		p.list(b, next)
+	case code:
+		p.code(b)
+	case table:
+		p.table(b.rows)
+	case drawing:
+		p.picture(draw(b, f))
+	}
+}
+
+// room begins a new page unless there is the height for what comes, or the page is new.
 func (p *pages) room(height float64) {
-	if p.y-height < margin {
+	if p.y-height < margin && p.y < pageTop {
 		p.end()
 	}
 }
@@ -80,7 +83,7 @@ func (p *pages) room(height float64) {
 func (p *pages) end() {
 	p.done = append(p.done, bytes.Clone(p.now.Bytes()))
 	p.now.Reset()
-	p.y = pageHeight - margin
+	p.y = pageTop
 }
 
 // text sets a line in as many as it takes.
@@ -96,8 +99,7 @@ func (p *pages) text(line []span, size float64, f face, x, limit float64) {
 }
 
 func (p *pages) note(text string) {
-	lines := wrap(spans(text), textSize, textWidth-20, plain)
-	height := float64(len(lines))*textSize*1.4 + 10
+	height := noteHeight(text)
 	p.room(height)
 	p.rectangle(margin, p.y-height, textWidth, height, yellow, "")
 	p.y -= 5
@@ -105,70 +107,71 @@ func (p *pages) note(text string) {
 	p.y -= 5
 }
 
-func (p *pages) list(b block) {
+// list sets its items, the last of them on one page with what follows.
+func (p *pages) list(b block, next float64) {
 	for i, item := range b.items {
 		mark := "•"
 		if b.kind == numbered {
 			mark = strconv.Itoa(i+1) + "."
 		}
-		p.room(textSize * 1.4)
+		height := itemHeight(item)
+		if i+1 == len(b.items) {
+			height += next
+		}
+		p.room(height)
 		p.show(mark, margin+4, p.y-textSize*1.1, textSize, plain, ink)
 		p.text(spans(item), textSize, plain, margin+24, textWidth-24)
 		p.y -= 2
 	}
 }
 
-func (p *pages) code(text string) {
-	for line := range strings.SplitSeq(text, "\n") {
-		for _, l := range wrap([]span{{text: line, code: true}}, codeSize, textWidth-20, mono) {
-			height := codeSize * 1.5
-			p.room(height)
-			p.rectangle(margin, p.y-height, textWidth, height, pale, "")
-			p.y -= height
-			for _, s := range l {
-				p.show(s.text, margin+10, p.y+codeSize*0.4, codeSize, mono, ink)
-			}
-		}
+func (p *pages) code(b block) {
+	lines, size := codeLines(b)
+	for _, line := range lines {
+		height := size * 1.5
+		p.room(height)
+		p.rectangle(margin, p.y-height, textWidth, height, pale, "")
+		p.y -= height
+		p.show(line, margin+10, p.y+size*0.4, size, mono, ink)
 	}
 }
 
-// table sets rows of two columns, or of as many of one width.
+// table sets its rows, and the first of them again on each page.
 func (p *pages) table(rows [][]string) {
 	for i, row := range rows {
-		f := plain
-		if i == 0 {
-			f = bold
+		if height, _ := rowHeight(row, i == 0); i > 0 && p.y-height < margin {
+			p.end()
+			p.row(rows[0], true)
 		}
-		widths := []float64{150, textWidth - 150}
-		if len(row) != 2 {
-			widths = nil
-			for range row {
-				widths = append(widths, textWidth/float64(len(row)))
-			}
-		}
-		most := 1
-		for k, cell := range row {
-			most = max(most, len(wrap(spans(cell), textSize-1, widths[k]-10, f)))
-		}
-		height := float64(most)*(textSize-1)*1.4 + 6
-		p.room(height)
-		top, x := p.y, margin
-		for k, cell := range row {
-			p.rectangle(x, top-height, widths[k], height, "", ink)
-			p.y = top - 2
-			p.text(spans(cell), textSize-1, f, x+5, widths[k]-10)
-			x += widths[k]
-		}
-		p.y = top - height
+		p.row(row, i == 0)
 	}
 }
 
+func (p *pages) row(row []string, head bool) {
+	f := plain
+	if head {
+		f = bold
+	}
+	height, widths := rowHeight(row, head)
+	top, x := p.y, margin
+	for k, cell := range row {
+		p.rectangle(x, top-height, widths[k], height, "", ink)
+		p.y = top - 2
+		p.text(spans(cell), textSize-1, f, x+5, widths[k]-10)
+		x += widths[k]
+	}
+	p.y = top - height
+}
+
+// picture sets a drawing, smaller than usual if it would need a new page otherwise.
 func (p *pages) picture(d picture) {
-	scale := textWidth / max(d.width, 640)
-	p.room(d.height*scale + 10)
-	top := p.y - 5
+	scale := pictureScale(d)
+	if there := p.y - margin - 10; d.height*scale > there && d.height*scale*leastPicture <= there {
+		scale = there / d.height
+	}
+	top, left := p.y-5, margin+(pictureScale(d)-scale)*d.width/2
 	for _, s := range d.shapes {
-		x, y := margin+s.x*scale, top-s.y*scale
+		x, y := left+s.x*scale, top-s.y*scale
 		switch s.form {
 		case formBox:
 			if s.round {
