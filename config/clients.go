@@ -1,7 +1,9 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -44,6 +46,9 @@ func (l *loader) clientFiles(c *Config, from setting) {
 		switch {
 		case err != nil:
 			at.Message = quote(it.text) + ": " + reason(err)
+			if errors.Is(err, fs.ErrPermission) {
+				at.Hint = "let the user that runs sealdrop read the folder " + filepath.Clean(folder)
+			}
 			l.fault(at)
 		case len(names) == 0 && from.origin.file != "default":
 			at.Message, at.Hint = quote(it.text)+" matches no file", "mend the pattern, unless the files come later"

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"errors"
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -31,7 +33,10 @@ func ParseDuration(text string) (Duration, error) {
 			continue
 		}
 		n, err := strconv.ParseUint(number, 10, 31)
-		if err != nil || time.Duration(n) > (math.MaxInt64-total)/unit.length {
+		if errors.Is(err, strconv.ErrRange) || err == nil && time.Duration(n) > (math.MaxInt64-total)/unit.length {
+			return 0, tooLong(text)
+		}
+		if err != nil {
 			return 0, bad(text, "is not a length of time", hint)
 		}
 		rest, total = after, total+time.Duration(n)*unit.length
@@ -41,12 +46,30 @@ func ParseDuration(text string) (Duration, error) {
 	}
 	d, err := time.ParseDuration(rest)
 	switch {
-	case err != nil || d > math.MaxInt64-total:
+	case err != nil && wellFormed(rest), err == nil && d > math.MaxInt64-total:
+		return 0, tooLong(text)
+	case err != nil:
 		return 0, bad(text, "is not a length of time", hint)
 	case strings.HasPrefix(rest, "-") || strings.HasPrefix(rest, "+"):
 		return 0, bad(text, "has a sign; a length of time has none", hint)
 	}
 	return Duration(total + d), nil
+}
+
+func tooLong(text string) error {
+	return bad(text, "is too long", fmt.Sprintf("%dd is the most", int64(math.MaxInt64/day)))
+}
+
+// wellFormed reports whether a text that is no time of Go's would be one with smaller
+// numbers.
+func wellFormed(text string) bool {
+	_, err := time.ParseDuration(strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' {
+			return '0'
+		}
+		return r
+	}, text))
+	return err == nil
 }
 
 // Std returns d as the standard library's type.

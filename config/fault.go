@@ -84,6 +84,8 @@ func (p place) String() string {
 
 // report gathers faults and warnings over all files of one load.
 type report struct {
+	// main stands for the place of what comes from no place, such as a default.
+	main     string
 	faults   Faults
 	omitted  int
 	warnings []Fault
@@ -97,6 +99,7 @@ func (r *report) full() bool { return len(r.faults) >= maxFaults }
 // fault keeps f. One place may be come to several times by way of aliases; the
 // same fault is told once.
 func (r *report) fault(f Fault) {
+	f.File = cmp.Or(f.File, r.main)
 	if n := len(r.faults); n > 0 && r.faults[n-1] == f {
 		return
 	}
@@ -108,6 +111,7 @@ func (r *report) fault(f Fault) {
 }
 
 func (r *report) warn(f Fault) {
+	f.File = cmp.Or(f.File, r.main)
 	if len(r.warnings) < maxFaults {
 		r.warnings = append(r.warnings, f)
 	}

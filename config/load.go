@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/viper"
 	"go.yaml.in/yaml/v3"
@@ -46,6 +47,7 @@ func newLoader(read func(string, int64) ([]byte, error), list func(string) ([]st
 
 func (l *loader) load(path string, environ []string) (*Config, error) {
 	const missing = "run `sealdrop init` to make one, or name another with --config FILE"
+	l.main = path
 	declared := make(map[string]any)
 	if data, ok := l.open(path, maxFile, Fault{File: path, Hint: missing}); ok {
 		if root, ok := l.parseYAML(path, data); ok && root != nil {
@@ -231,12 +233,13 @@ func (l *loader) resolve(c *Config) {
 	resolve(&c.API.TLS.ClientCA)
 	resolve(&c.Notify.Templates)
 	resolve(&c.Notify.SMTP.PasswordFile)
+	resolve(&c.Notify.SMTP.CA)
 	resolve(&c.Notify.SMS.HeadersFile)
 	if len(c.SFTP.HostKeys) == 0 {
 		folder := filepath.Join(c.Data, "hostkeys")
 		c.SFTP.HostKeys = []string{filepath.Join(folder, "ssh_host_ed25519_key"), filepath.Join(folder, "ssh_host_rsa_key")}
 	}
-	for _, list := range [][]string{c.SFTP.HostKeys, c.ClientsFrom, c.Spool.Folders} {
+	for _, list := range [][]string{c.SFTP.HostKeys, c.SFTP.NextHostKeys, c.ClientsFrom, c.Spool.Folders} {
 		for i := range list {
 			resolve(&list[i])
 		}
@@ -258,7 +261,12 @@ func (l *loader) open(path string, limit int64, at Fault) ([]byte, bool) {
 	if at.File != path {
 		at.Message = "reading " + path + ": " + at.Message
 	}
-	if !errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, syscall.EISDIR) && limit == maxFile:
+		at.Hint = "name the file in it, such as " + filepath.Join(path, "config.yaml")
+	case errors.Is(err, syscall.EISDIR):
+		at.Hint = "name the files in it, as in " + filepath.Join(path, "*.yaml")
+	case !errors.Is(err, fs.ErrNotExist):
 		at.Hint = hintOf(err)
 	}
 	l.fault(at)

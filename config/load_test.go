@@ -383,7 +383,8 @@ func TestUnreadableFiles(t *testing.T) {
 	}{
 		{load, filepath.Join(dir, "none.yaml"), "no such file or directory", "run `sealdrop init` to make one, or name another with --config FILE"},
 		{loadClients, filepath.Join(dir, "none.yaml"), "no such file or directory", ""},
-		{load, dir, "is a directory", ""},
+		{load, dir, "is a directory", "name the file in it, such as " + filepath.Join(dir, "config.yaml")},
+		{loadClients, dir, "is a directory", "name the files in it, as in " + filepath.Join(dir, "*.yaml")},
 		{load, big, "is larger than 4 MiB", "declare clients in files of their own, named by clients_from"},
 		{loadClients, huge, "is larger than 64 MiB", "split it"},
 	} {
@@ -391,6 +392,36 @@ func TestUnreadableFiles(t *testing.T) {
 		if err == nil || err.Error() != test.path+": "+test.want || hintOf(err) != test.hint {
 			t.Errorf("%s: %v (hint %q), want %q (hint %q)", test.path, err, hintOf(err), test.want, test.hint)
 		}
+	}
+}
+
+// TestEveryPathIsTakenFromTheFilesFolder: sftp.next_host_keys was forgotten, and taken from
+// whatever folder the program was started in.
+func TestEveryPathIsTakenFromTheFilesFolder(t *testing.T) {
+	t.Parallel()
+	var environ []string
+	paths := 0
+	for _, f := range settings() {
+		if f.kind == "path" || f.kind == "list of paths" {
+			paths++
+			environ = append(environ, f.variable()+"=some/"+f.key+"*")
+		}
+	}
+	c, dir := loadText(t, "-- config.yaml --\n", environ...)
+	for _, f := range settings() {
+		if f.kind != "path" && f.kind != "list of paths" {
+			continue
+		}
+		got := f.value.show(c)
+		if list, is := got.([]any); is && len(list) == 1 {
+			got = list[0]
+		}
+		if want := filepath.Join(dir, "some", f.key+"*"); got != want {
+			t.Errorf("%s is %v, want %s", f.key, got, want)
+		}
+	}
+	if paths < 10 {
+		t.Errorf("there are %d paths only; are they called otherwise by now?", paths)
 	}
 }
 

@@ -287,8 +287,10 @@ func (l *loader) checkNotify(c *Config, used map[string]setting) {
 	switch {
 	case n.SMTP.Host != "" && n.SMTP.From == "":
 		fault("notify.smtp.host", "has no sender's address that belongs to it", "set notify.smtp.from")
-	case n.SMTP.Host != "" && (n.SMTP.User == "") != (n.SMTP.PasswordFile == ""):
-		fault("notify.smtp.user", "needs notify.smtp.password_file, and the other way round", "set both or neither")
+	case n.SMTP.Host != "" && n.SMTP.User != "" && n.SMTP.PasswordFile == "":
+		fault("notify.smtp.user", "needs notify.smtp.password_file", "set both or neither")
+	case n.SMTP.Host != "" && n.SMTP.User == "" && n.SMTP.PasswordFile != "":
+		fault("notify.smtp.password_file", "needs notify.smtp.user", "set both or neither")
 	}
 }
 

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -53,12 +54,24 @@ func keyHint(parent, wrong string, known, everywhere []string) string {
 	if near := suggest(wrong, known); near != "" {
 		return "did you mean " + join(parent, near) + "?"
 	}
+	if listen := listenKey(parent); slices.Contains([]string{"port", "address", "addr", "bind", "host"}, wrong) && slices.Contains(everywhere, listen) {
+		return "did you mean " + listen + `? It takes the address and the port, as in ":32"`
+	}
 	for _, full := range everywhere {
 		if full == wrong || strings.HasSuffix(full, "."+wrong) {
 			return "did you mean " + full + "?"
 		}
 	}
 	return "known here: " + strings.Join(known, ", ")
+}
+
+// listenKey is the key that says where the section listens; of what is in no section,
+// sFTP's.
+func listenKey(section string) string {
+	if section == "" {
+		return "sftp.listen"
+	}
+	return section + ".listen"
 }
 
 // indexed is the key of the i-th entry of the list under key.

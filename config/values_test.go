@@ -48,6 +48,17 @@ func TestParseDuration(t *testing.T) {
 	}
 }
 
+// TestTooLongADuration: it is one, though more than fits.
+func TestTooLongADuration(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"99999999999d", "99999999999999h", "106752d", "106751d24h", "9999999999999w", "1d9223372036854775807ns"} {
+		_, err := ParseDuration(text)
+		if want := `"` + text + `" is too long`; err == nil || err.Error() != want || hintOf(err) != "106751d is the most" {
+			t.Errorf("%s: %v (hint %q), want %s", text, err, hintOf(err), want)
+		}
+	}
+}
+
 func FuzzParseDuration(f *testing.F) {
 	for _, text := range []string{"100d", "1d12h", "2w", "1.5h", "-1d", "106751d24h", "1d0", "0"} {
 		f.Add(text)

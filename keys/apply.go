@@ -8,8 +8,32 @@ import (
 	"slices"
 
 	"github.com/sealdrop/sealdrop/internal/database"
+	"github.com/sealdrop/sealdrop/internal/database/query"
 	"github.com/sealdrop/sealdrop/reports"
 )
+
+// DeclaredError says that a field is declared in the configuration and can't be
+// changed elsewhere, or that the client is, and can't be removed.
+type DeclaredError struct {
+	Client reports.ClientID
+	Field  string // "" for the client as a whole
+	Place  string
+}
+
+func (e *DeclaredError) Error() string {
+	if e.Field == "" {
+		return fmt.Sprintf("client %s is declared at %s", e.Client, e.Place)
+	}
+	return fmt.Sprintf("%s of client %s is declared at %s", e.Field, e.Client, e.Place)
+}
+
+// Hint says what an operator can do.
+func (e *DeclaredError) Hint() string {
+	if e.Field == "" {
+		return "take it out there and reload the gateway (systemctl reload sealdrop, or kill -HUP), which locks it out; then remove it"
+	}
+	return "change it there, then reload the gateway (systemctl reload sealdrop, or kill -HUP)"
+}
 
 // Declaration is a client as a file declares it. Fields that the file leaves
 // out are nil in Change.
@@ -159,24 +183,56 @@ func (c Client) checkUndeclared(fields []string) error {
 	return nil
 }
 
-func (r *Register) disableUndeclared(tx *database.Tx, actor string, declared map[reports.ClientID]bool) ([]Planned, error) {
-	rows, err := tx.ListDeclaredClients(tx.Context())
+// WouldDisable returns the clients that [Register.Apply] would lock out as its own,
+// because none of the declarations is theirs any more.
+func (r *Register) WouldDisable(ctx context.Context, declarations []Declaration) ([]reports.ClientID, error) {
+	declared := map[reports.ClientID]bool{}
+	for _, d := range declarations {
+		declared[d.ID] = true
+	}
+	list, err := noLongerDeclared(ctx, r.db.Read(), declared)
+	var ids []reports.ClientID
+	for _, c := range list {
+		if !c.Disabled {
+			ids = append(ids, c.ID)
+		}
+	}
+	return ids, err
+}
+
+// noLongerDeclared returns the clients that were declared, and are not in declared.
+func noLongerDeclared(ctx context.Context, q *query.Queries, declared map[reports.ClientID]bool) ([]Client, error) {
+	rows, err := q.ListDeclaredClients(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading the declared clients: %w", err)
 	}
-	var plan []Planned
+	var list []Client
 	for _, row := range rows {
 		id, err := reports.ParseClientID(row.ID)
 		if err != nil {
 			return nil, fmt.Errorf("reading the catalog: %w", err)
 		}
-		before, err := readClient(tx.Context(), tx.Queries, id)
+		if declared[id] {
+			continue
+		}
+		c, err := readClient(ctx, q, id)
 		if err != nil {
 			return nil, err
 		}
-		if declared[id] || before.dropped() {
-			continue
+		if !c.dropped() {
+			list = append(list, c)
 		}
+	}
+	return list, nil
+}
+
+func (r *Register) disableUndeclared(tx *database.Tx, actor string, declared map[reports.ClientID]bool) ([]Planned, error) {
+	list, err := noLongerDeclared(tx.Context(), tx.Queries, declared)
+	if err != nil {
+		return nil, err
+	}
+	var plan []Planned
+	for _, before := range list {
 		after := before
 		after.Declared = map[string]string{FieldDisabled: undeclared}
 		if before.Disabled {
@@ -188,7 +244,7 @@ func (r *Register) disableUndeclared(tx *database.Tx, actor string, declared map
 		if err := r.update(tx, actor, before, after); err != nil {
 			return nil, err
 		}
-		plan = append(plan, Planned{Client: id, Action: "disable", Detail: difference(before, after)})
+		plan = append(plan, Planned{Client: before.ID, Action: "disable", Detail: difference(before, after)})
 	}
 	return plan, nil
 }

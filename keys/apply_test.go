@@ -226,3 +226,35 @@ func TestRetentionIsKeptExactly(t *testing.T) {
 		}
 	})
 }
+
+// TestWouldDisable: what is told before a reload is what the reload does.
+func TestWouldDisable(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, e databasetest.Engine) {
+		f := newFixture(t, e)
+		beta, gamma := clientID(t, "beta"), clientID(t, "gamma")
+		f.apply(t, own, declaration(f.acme, "Acme"), declaration(beta, "Beta"), declaration(gamma, "Gamma"))
+		if err := f.set(gamma, disabling); err != nil { // it is locked out already
+			t.Fatal(err)
+		}
+		would := func() []reports.ClientID {
+			list, err := f.WouldDisable(t.Context(), []keys.Declaration{declaration(f.acme, "Acme")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return list
+		}
+		if list := would(); len(list) != 1 || list[0] != beta {
+			t.Errorf("it would disable %v", list)
+		}
+		if f.client(t, beta).Disabled {
+			t.Error("it did so already")
+		}
+		if p := f.apply(t, own, declaration(f.acme, "Acme")); p["beta"].Action != "disable" {
+			t.Errorf("plan %+v", p)
+		}
+		if list := would(); len(list) > 0 {
+			t.Errorf("once more: %v", list)
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -95,26 +96,12 @@ const (
 	FieldDeliversTo = "delivers_to"
 )
 
+// fieldID is what a declaration has besides, which nothing changes.
+const fieldID = "id"
+
 // fields returns the names of all fields.
 func fields() []string {
 	return []string{FieldName, FieldAllow, FieldRetention, FieldDisabled, FieldFTP, FieldQuota, FieldQuotaFiles, FieldDeliversTo, FieldNotify}
-}
-
-// DeclaredError says that a field is declared in the configuration and can't be
-// changed elsewhere.
-type DeclaredError struct {
-	Client reports.ClientID
-	Field  string
-	Place  string
-}
-
-func (e *DeclaredError) Error() string {
-	return fmt.Sprintf("%s of client %s is declared at %s", e.Field, e.Client, e.Place)
-}
-
-// Hint says what an operator can do.
-func (e *DeclaredError) Hint() string {
-	return "change it there, then reload the gateway (systemctl reload sealdrop, or kill -HUP)"
 }
 
 // Register reads and changes clients and keys. It is safe for concurrent use.
@@ -174,7 +161,7 @@ func readClient(ctx context.Context, q *query.Queries, id reports.ClientID) (Cli
 func readAccount(ctx context.Context, q *query.Queries, id reports.ClientID, prefixes []string) (Client, error) {
 	row, err := q.GetClient(ctx, id.String())
 	if errors.Is(err, database.ErrNotFound) {
-		return Client{}, fmt.Errorf("%w: %s", reports.ErrUnknownClient, id)
+		return Client{}, &reports.UnknownClientError{Client: id}
 	}
 	if err != nil {
 		return Client{}, fmt.Errorf("reading client %s: %w", id, err)
@@ -476,8 +463,8 @@ func (r *Register) RemoveClient(ctx context.Context, actor string, id reports.Cl
 		if err != nil {
 			return err
 		}
-		if err := c.checkUndeclared(fields()); err != nil {
-			return err
+		if declared := new(DeclaredError); errors.As(c.checkUndeclared(fields()), &declared) {
+			return &DeclaredError{Client: id, Place: cmp.Or(c.Declared[fieldID], declared.Place)}
 		}
 		switch _, err := tx.GetLegalHold(tx.Context(), id.String()); {
 		case err == nil:

@@ -125,7 +125,7 @@ func readSecret(path string) ([]byte, error) {
 	if err != nil {
 		return nil, &SecretFileError{
 			Path: path, Problem: "can't be read", Err: err,
-			Advice: "run `sealdrop init` once to make the data folder, and run sealdrop as the user that owns it",
+			Advice: "restore it from a backup, and run sealdrop as the user that owns it",
 		}
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {

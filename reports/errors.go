@@ -35,3 +35,13 @@ var (
 	// ErrNoSpace: the gateway's disk has no room left.
 	ErrNoSpace = errors.New("no space left on the gateway")
 )
+
+// UnknownClientError says which client there is not. It is an [ErrUnknownClient].
+type UnknownClientError struct{ Client ClientID }
+
+func (e *UnknownClientError) Error() string {
+	return ErrUnknownClient.Error() + ": " + e.Client.String()
+}
+
+// Unwrap makes the error an [ErrUnknownClient].
+func (e *UnknownClientError) Unwrap() error { return ErrUnknownClient }

@@ -3,7 +3,6 @@ package reports
 import (
 	"errors"
 	"fmt"
-	"strings"
 )
 
 // ErrQuota is the error of what would take a client beyond its quota. Those that
@@ -91,16 +90,12 @@ func (e *QuotaError) Error() string {
 }
 
 // State says how much of the quota is used, in words that the client itself may
-// see: "9.8 of 10 GiB".
+// see: "9.8 GiB of 10 GiB".
 func (e *QuotaError) State() string {
 	if e.Files {
 		return fmt.Sprintf("%d of %d files", e.Used.Files, e.Quota.Files)
 	}
-	used, limit := formatSize(e.Used.Bytes), formatSize(e.Quota.Bytes)
-	if number, unit, _ := strings.Cut(used, " "); strings.HasSuffix(limit, " "+unit) {
-		used = number
-	}
-	return used + " of " + limit
+	return formatSize(e.Used.Bytes) + " of " + formatSize(e.Quota.Bytes)
 }
 
 // Is makes the error an [ErrQuota].

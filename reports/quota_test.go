@@ -27,7 +27,7 @@ func TestQuotaCheck(t *testing.T) {
 			reports.Quota{Bytes: 10 * gib},
 			reports.Usage{Files: 7, Bytes: 10*gib - 200*mib},
 			reports.Usage{Files: 8, Bytes: 10*gib + 200*mib},
-			"client acme has 9.8 of 10 GiB; this is 400 MiB more",
+			"client acme has 9.8 GiB of 10 GiB; this is 400 MiB more",
 		},
 		"one byte short of it, not rounded up": {
 			reports.Quota{Bytes: gib}, reports.Usage{Bytes: gib - 1}, reports.Usage{Bytes: gib + 5}, "client acme has 1023.9 MiB of 1 GiB; this is 6 B more",
@@ -37,7 +37,7 @@ func TestQuotaCheck(t *testing.T) {
 		// A quota that was lowered below the use refuses what is new, and nothing else.
 		"less, and still over":         {reports.Quota{Bytes: 10, Files: 1}, reports.Usage{Files: 5, Bytes: 50}, reports.Usage{Files: 4, Bytes: 40}, ""},
 		"as much, and over":            {reports.Quota{Bytes: 10, Files: 1}, reports.Usage{Files: 5, Bytes: 50}, reports.Usage{Files: 5, Bytes: 50}, ""},
-		"a larger overwrite, over":     {reports.Quota{Bytes: 10}, reports.Usage{Files: 5, Bytes: 50}, reports.Usage{Files: 5, Bytes: 51}, "client acme has 50 of 10 B; this is 1 B more"},
+		"a larger overwrite, over":     {reports.Quota{Bytes: 10}, reports.Usage{Files: 5, Bytes: 50}, reports.Usage{Files: 5, Bytes: 51}, "client acme has 50 B of 10 B; this is 1 B more"},
 		"fewer bytes in one file more": {reports.Quota{Files: 5}, reports.Usage{Files: 5, Bytes: 50}, reports.Usage{Files: 6, Bytes: 40}, "client acme has 5 of 5 files; this is one more"},
 	}
 	for name, test := range tests {

@@ -55,14 +55,15 @@ var errReported = errors.New("reported")
 // complain prints an error, or a warning, in the two kinds of lines that every
 // command uses. Of errors that were joined, each is printed with its own hint.
 func (a *app) complain(kind string, err error) {
-	for _, one := range split(err) {
-		for line := range strings.SplitSeq(strings.TrimRight(one.Error(), "\n"), "\n") {
+	say := func(kind, text string) {
+		for line := range strings.SplitSeq(strings.TrimRight(printable(text), "\n"), "\n") {
 			fmt.Fprintln(a.err, kind+":", line)
 		}
+	}
+	for _, one := range split(err) {
+		say(kind, one.Error())
 		if h := hint(one); h != "" {
-			for line := range strings.SplitSeq(strings.TrimRight(h, "\n"), "\n") {
-				fmt.Fprintln(a.err, "hint:", line)
-			}
+			say("hint", h)
 		}
 	}
 }
@@ -183,7 +184,7 @@ Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 something is red
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.PersistentFlags().StringVarP(&a.configPath, "config", "c", "", "configuration `file` (default ./config.yaml, then /etc/sealdrop/config.yaml; or SEALDROP_CONFIG)")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &usageError{err: err, command: cmd.CommandPath()}
+		return &usageError{err: flagFault(err), command: cmd.CommandPath()}
 	})
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
 		// cobra would find a missing flag, too, but as an error like any other.

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -78,6 +79,8 @@ func (a *app) backup(ctx context.Context, g *gateway, o backup.Options, withoutK
 	switch {
 	case errors.Is(err, context.Canceled):
 		return errors.New("interrupted; there is no backup of this run")
+	case errors.Is(err, syscall.ENOTDIR):
+		return &advisedError{err: err, advice: "name a folder; each backup becomes a folder in it"}
 	case err != nil && !errors.As(err, &lost):
 		return err
 	}

@@ -69,6 +69,14 @@ func catalogPassword(path string) (string, error) {
 // it belongs to: those with the same keys of their own.
 const ownerMark = "owner"
 
+// ownersName stands for the data folders with the same keys of their own, for a purpose,
+// and tells nothing of the keys.
+func ownersName(own keys.Own, purpose string) []byte {
+	mac := hmac.New(sha256.New, own.Delivery)
+	mac.Write([]byte(purpose))
+	return mac.Sum(nil)
+}
+
 // openCatalog opens a catalog for a data folder with the given keys. On a server,
 // where a slip in the configuration is enough to name another gateway's, that one
 // is refused: it knows none of the blobs here, and the sweep would take all of
@@ -78,9 +86,7 @@ func openCatalog(ctx context.Context, place database.Place, own keys.Own) (*data
 	if err != nil || place.File() != "" {
 		return db, err
 	}
-	mac := hmac.New(sha256.New, own.Delivery)
-	mac.Write([]byte(ownerMark))
-	owner := int64(binary.BigEndian.Uint64(mac.Sum(nil)))
+	owner := int64(binary.BigEndian.Uint64(ownersName(own, ownerMark)))
 	found, err := db.Read().GetMark(ctx, ownerMark)
 	if errors.Is(err, database.ErrNotFound) {
 		err = db.Write(ctx, func(tx *database.Tx) error {

@@ -37,7 +37,7 @@ func (a *app) withGateway(fn func(ctx context.Context, g *gateway, args []string
 				err = closing
 			}
 		}()
-		return fn(cmd.Context(), g, args)
+		return g.explained(cmd.Context(), fn(cmd.Context(), g, args))
 	}
 }
 
@@ -96,6 +96,9 @@ func (a *app) clientAdd() *cobra.Command {
 			return usagef(cmd, "--allow is missing: without an address the client could not connect from anywhere")
 		}
 		return a.withGateway(func(ctx context.Context, g *gateway, _ []string) error {
+			if err := g.awaited(ctx, id); err != nil {
+				return err
+			}
 			if err := g.register.AddClient(ctx, actor(), c); err != nil {
 				return err
 			}
@@ -133,11 +136,14 @@ clients that it does not name.`,
 			return err
 		}
 		for _, w := range warnings {
-			fmt.Fprintln(a.err, "warning:", w.Error())
+			fmt.Fprintln(a.err, "warning:", printable(w.Error()))
 		}
 		for _, c := range clients {
+			if err := g.awaited(ctx, c.ID); err != nil {
+				return err
+			}
 			if at, ok := c.Declared["expects"]; ok {
-				fmt.Fprintf(a.err, "warning: %s: clients[%s].expects counts in the configuration itself only; it is passed over\n", at, c.ID)
+				fmt.Fprintf(a.err, "warning: %s: clients[%s].expects counts in the configuration itself only; it is passed over\n", printable(at), c.ID)
 			}
 		}
 		plan, err := g.register.Apply(ctx, actor(), declarations(clients), keys.ApplyOptions{DryRun: dryRun})

@@ -25,8 +25,11 @@ func (a *app) configCheck() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "check", Short: "find everything that is wrong with the configuration",
 		Long: `Reads the configuration, the files that declare clients, the environment, the escrow
-key, the TLS certificate and the texts of messages, and prints every fault with its
-line. A gateway that is told to reload (SIGHUP) makes the same checks.`,
+key, the SSH host keys, the TLS certificate and the texts of messages, and prints every
+fault with its line. It looks whether the folders are there that are named. Where it can
+open the catalog, it warns of clients that were declared and no longer are: they would
+be disabled. A gateway that is told to reload (SIGHUP) checks the configuration and the
+host keys likewise.`,
 		Example: "  sealdrop config check && systemctl reload sealdrop",
 		Args:    arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -35,7 +38,7 @@ line. A gateway that is told to reload (SIGHUP) makes the same checks.`,
 				return err
 			}
 			for _, w := range cfg.Warnings {
-				fmt.Fprintln(a.err, "warning:", w.Error())
+				fmt.Fprintln(a.err, "warning:", printable(w.Error()))
 			}
 			if _, err := readRecipients("sealing.escrow", cfg.Sealing.Escrow); err != nil {
 				return err
@@ -51,10 +54,17 @@ line. A gateway that is told to reload (SIGHUP) makes the same checks.`,
 					return err
 				}
 			}
-			a.warnOfLimits(cmd.Context(), cfg)
-			out := map[string]any{"config": cfg.File, "clients": len(cfg.Clients), "warnings": len(cfg.Warnings)}
+			found, err := a.lookAround(cmd.Context(), cfg)
+			for _, w := range found {
+				a.complain("warning", w)
+			}
+			if err != nil {
+				return err
+			}
+			warnings := len(cfg.Warnings) + len(found)
+			out := map[string]any{"config": cfg.File, "clients": len(cfg.Clients), "warnings": warnings}
 			return a.show(out, func(w io.Writer) {
-				fmt.Fprintf(w, "%s is good: %s, %s\n", cfg.File, count(len(cfg.Clients), "declared client"), count(len(cfg.Warnings), "warning"))
+				fmt.Fprintf(w, "%s is good: %s, %s\n", cfg.File, count(len(cfg.Clients), "declared client"), count(warnings, "warning"))
 			})
 		},
 	}

@@ -39,7 +39,7 @@ type ownGateway struct{ *gateway }
 
 func (g ownGateway) client(ctx context.Context, id reports.ClientID) error {
 	_, err := g.register.Client(ctx, id)
-	return err
+	return g.explained(ctx, err)
 }
 
 func (g ownGateway) deliver(ctx context.Context, h handIn) (v deliveryView, err error) {

@@ -47,6 +47,24 @@ func TestFlagFaultIsNotInCobrasWords(t *testing.T) {
 			}
 		})
 	}
+	for args, want := range map[string]string{
+		"--n=99999999999999999999": `--n: "99999999999999999999" is too large a number`,
+		"--n=many":                 `--n: "many" is not a whole number`,
+		"-s99999999999999999999":   `--short: "99999999999999999999" is too large a number`,
+		"--yes=perhaps":            `--yes: "perhaps" is neither true nor false`,
+	} {
+		cmd := &cobra.Command{Use: "x"}
+		cmd.Flags().Int64("n", 0, "")
+		cmd.Flags().IntP("short", "s", 0, "")
+		cmd.Flags().Bool("yes", false, "")
+		err := cmd.ParseFlags([]string{args})
+		if err == nil {
+			t.Fatalf("%s is taken", args)
+		}
+		if got := flagFault(err).Error(); got != want {
+			t.Errorf("%s: it says %q, want %q", args, got, want)
+		}
+	}
 	if err := errors.New("something else"); flagFault(err) != err {
 		t.Error("an unknown error was changed")
 	}

@@ -128,10 +128,7 @@ func openGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *
 		}
 	}
 	if _, err := os.Stat(ownKeysDir(cfg.Data)); errors.Is(err, fs.ErrNotExist) {
-		return nil, &advisedError{
-			err:    fmt.Errorf("the data folder %s is not there, or was never set up", cfg.Data),
-			advice: fmt.Sprintf("run `sealdrop init --dir %s`, or correct `data` in %s", filepath.Dir(cfg.File), cfg.File),
-		}
+		return nil, notSetUp(ctx, cfg, err)
 	}
 	if err := checkUser(cfg.Data); err != nil {
 		return nil, err
@@ -144,6 +141,9 @@ func openGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *
 		return nil, err
 	}
 	own, err := keys.LoadOwn(ownKeysDir(cfg.Data))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, keysGone(cfg.Data, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -177,6 +177,31 @@ func openGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (g *
 		Remember: remember, Now: now, Log: log,
 	})
 	return g, nil
+}
+
+// notSetUp says what is wrong with a data folder that has no folder of keys. Where there is
+// a catalog, there were keys.
+func notSetUp(ctx context.Context, cfg *config.Config, missing error) error {
+	if place, err := catalogPlace(cfg); err == nil {
+		if used, err := place.Exists(ctx); err == nil && used {
+			return keysGone(cfg.Data, missing)
+		}
+	}
+	return &advisedError{
+		err:    fmt.Errorf("the data folder %s is not there, or was never set up", cfg.Data),
+		advice: fmt.Sprintf("run `sealdrop init --dir %s`, or correct `data` in %s", filepath.Dir(cfg.File), cfg.File),
+	}
+}
+
+// keysGone says that a data folder which is in use lacks keys of its own.
+func keysGone(data string, missing error) error {
+	if path := new(fs.PathError); errors.As(missing, &path) {
+		missing = fmt.Errorf("%s: %w", path.Path, path.Err)
+	}
+	return &advisedError{
+		err:    fmt.Errorf("the gateway's own keys are gone: %w", missing),
+		advice: fmt.Sprintf("restore %s from a backup; new keys could not release what is held for the old ones", ownKeysDir(data)),
+	}
 }
 
 func newGateway(cfg *config.Config, log *slog.Logger, place database.Place) *gateway {

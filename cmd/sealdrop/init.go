@@ -165,7 +165,7 @@ func createOwn(ctx context.Context, data string, place database.Place) error {
 	if used {
 		_, err := keys.LoadOwn(ownKeysDir(data))
 		if errors.Is(err, fs.ErrNotExist) {
-			return &advisedError{err: err, advice: "the data folder is in use, so a new key would be of no help: restore the old one from a backup"}
+			return keysGone(data, err)
 		}
 		return err
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -120,6 +122,9 @@ func (a *app) readKeyFile(file string) ([]keys.Public, error) {
 	} else {
 		data, err = keytext.ReadFile(file)
 	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &advisedError{err: err, advice: lookedFor(file)}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -128,6 +133,14 @@ func (a *app) readKeyFile(file string) ([]keys.Public, error) {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return found, nil
+}
+
+// lookedFor tells where a file was looked for that is not there.
+func lookedFor(file string) string {
+	if path, err := filepath.Abs(file); err == nil && !filepath.IsAbs(file) {
+		return "correct the path; it was looked for at " + path
+	}
+	return "correct the path"
 }
 
 // release lets go of what was held for want of a certificate.

@@ -195,20 +195,14 @@ func countLimited(changes []keys.Limit, at time.Time) (expired, soon int) {
 	return expired, soon
 }
 
-// warnOfLimits tells what of keys.ssh_max_age does not hold yet. A data folder that
-// can't be opened is no fault of the configuration.
-func (a *app) warnOfLimits(ctx context.Context, cfg *config.Config) {
-	g, err := openGateway(ctx, cfg, a.logger(cfg))
-	if err != nil {
-		return
-	}
-	defer func() { _ = g.Close() }() // it was only read
+// warnOfLimits tells what of keys.ssh_max_age does not hold yet.
+func (a *app) warnOfLimits(ctx context.Context, g *gateway) {
 	changes, err := g.register.ApplyLimit(ctx, operator(), true)
 	if err != nil || len(changes) == 0 {
 		return
 	}
 	expired, soon := countLimited(changes, now())
 	fmt.Fprintf(a.err, "warning: keys.ssh_max_age is %s and does not hold for %d SSH keys that were imported before; with it, %d would be expired and %d more within 30 days\n",
-		limitText(cfg.Keys.SSHMaxAge.Std()), len(changes), expired, soon)
+		limitText(g.config.Keys.SSHMaxAge.Std()), len(changes), expired, soon)
 	fmt.Fprintln(a.err, "hint: `sealdrop key policy` shows them, `sealdrop key policy --apply` has it hold")
 }

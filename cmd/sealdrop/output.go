@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -52,6 +54,35 @@ func plain(s string) string {
 		}
 		return r
 	}, s)
+}
+
+// printable is how a text of several lines is shown in messages: what is not seen, or
+// works on the terminal, is written as Go does (\x1b, \u202e). A message may quote a name
+// that a stranger chose.
+func printable(s string) string {
+	var b strings.Builder
+	for i, r := range s {
+		switch {
+		case r == utf8.RuneError && !strings.HasPrefix(s[i:], "\ufffd"):
+			fmt.Fprintf(&b, `\x%02x`, s[i])
+		case r == '\n' || unicode.IsGraphic(r):
+			b.WriteRune(r)
+		default:
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+	}
+	return b.String()
+}
+
+// mostNamed is how many things a message names one by one.
+const mostNamed = 20
+
+// someOf lists names, of many the first.
+func someOf(names []string) string {
+	if more := len(names) - mostNamed; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:mostNamed], ", "), more)
+	}
+	return strings.Join(names, ", ")
 }
 
 // stamp is how times are shown: UTC, to the minute, "-" where there is none.

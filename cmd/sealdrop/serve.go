@@ -210,8 +210,17 @@ func (g *gateway) applyDeclared(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return fmt.Errorf("applying the declared clients: %w", err)
 	}
+	var locked []string
 	for _, p := range plan {
-		if p.Action != "none" {
+		if p.Action == "disable" {
+			locked = append(locked, p.Client.String())
+		}
+	}
+	if len(locked) > 0 {
+		g.log.Warn("clients are locked out, because the configuration no longer declares them", "event", "client.undeclared", "number", len(locked), "clients", someOf(locked))
+	}
+	for _, p := range plan {
+		if p.Action != "none" && p.Action != "disable" {
 			g.log.Info("declared client applied", "event", "client.declared", "client", p.Client, "action", p.Action, "detail", pairs(p.Detail))
 		}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -23,7 +24,7 @@ func (g *gateway) runSpools(ctx context.Context) {
 	var tasks sync.WaitGroup
 	for _, folder := range g.spoolFolders() {
 		s := spool.New(spool.Config{
-			Folder: folder, Keep: cfg.After == "move", Settle: cfg.Settle.Std(), Rescan: cfg.Rescan.Std(), Workers: cfg.Workers,
+			Folder: folder, Owner: hex.EncodeToString(ownersName(g.own, "spool")), Keep: cfg.After == "move", Settle: cfg.Settle.Std(), Rescan: cfg.Rescan.Std(), Workers: cfg.Workers,
 			MinFree: uint64(cfg.MinFree), Free: g.freeSpace, Publisher: g.publisher, DB: g.db, Now: now, Log: g.log,
 		})
 		g.log.Info("taking reports in", "event", "spool.watching", "spool", folder)
@@ -124,7 +125,7 @@ func (g *gateway) whyWaiting(ctx context.Context, i spool.Item) error {
 		return nil
 	}
 	if r := lockHolder(filepath.Join(g.config.Data, lockName)); r.Known && !r.Running {
-		return &advisedError{errors.New("no gateway runs"), "start it with `sealdrop serve`"}
+		return &advisedError{errors.New("no gateway runs"), "start it with `" + startCommand("/", g.config.File) + "`"}
 	}
 	free, err := g.freeSpace()
 	if err != nil {

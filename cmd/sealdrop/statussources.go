@@ -28,7 +28,13 @@ func (g *gateway) collector() *status.Collector {
 		Queries: g.db.Read(), Now: now, Zone: cfg.Timezone,
 		Limits: status.Limits{BackupAge: cfg.BackupAge.Std(), AuditAge: cfg.AuditAge.Std(), UncollectedAfter: cfg.UncollectedAfter.Std()},
 		Why:    g.whyHeld, Spool: g.queued, Disk: g.disk, Standing: g.standing,
-		Running: func() status.Running { return lockHolder(filepath.Join(g.config.Data, lockName)) },
+		Running: func() status.Running {
+			r := lockHolder(filepath.Join(g.config.Data, lockName))
+			if start := startCommand("/", g.config.File); start != serveCommand {
+				r.Start = start
+			}
+			return r
+		},
 	}
 	for _, client := range g.config.Clients {
 		for _, e := range client.Expects {

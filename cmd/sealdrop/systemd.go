@@ -137,9 +137,12 @@ func (g *gateway) health(ctx context.Context, protocols []protocol) string {
 	return status
 }
 
+// loadHostKeys loads the host keys that are named.
 func loadHostKeys(cfg *config.Config) (serving, next []ssh.Signer, err error) {
-	if serving, err = sshkey.LoadHostKeys(cfg.SFTP.HostKeys...); err != nil {
-		return nil, nil, err
+	if len(cfg.SFTP.HostKeys) > 0 {
+		if serving, err = sshkey.LoadHostKeys(cfg.SFTP.HostKeys...); err != nil {
+			return nil, nil, err
+		}
 	}
 	if len(cfg.SFTP.NextHostKeys) > 0 {
 		next, err = sshkey.LoadHostKeys(cfg.SFTP.NextHostKeys...)

@@ -54,6 +54,11 @@ password, or if it got in and then could not open the data port that it was told
 		}
 		return a.withGateway(func(ctx context.Context, g *gateway, _ []string) error {
 			v := whyView{}
+			if id, err := reports.ParseClientID(f.client); err == nil {
+				if err := g.awaited(ctx, id); err != nil {
+					return err
+				}
+			}
 			if f.from == "" {
 				if addr, err = f.fromLast(ctx, cmd, g, &v); err != nil {
 					return err

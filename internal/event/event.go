@@ -26,6 +26,7 @@ func life() []Event {
 		{"gateway.stopping", "SIGTERM or SIGINT came; transfers under way may finish.", ""},
 		{"gateway.stopped", "The gateway has ended.", ""},
 		{"client.declared", "A client that the configuration declares was added or changed.", ""},
+		{"client.undeclared", "Clients that the configuration declared before, and no longer does, were locked out.", "Declare them again if that was not meant, and reload; their keys and reports are there."},
 		{"reload.done", "SIGHUP came, and the declared clients were applied.", ""},
 		{"reload.refused", "SIGHUP came, and the configuration has a fault. Nothing was changed.", "Mend it and send SIGHUP again; `sealdrop config check` shows all faults."},
 		{"reload.restart-needed", "SIGHUP came; this section was changed, too, and is not applied by a reload.", "Restart the gateway when it suits."},

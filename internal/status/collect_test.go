@@ -302,3 +302,23 @@ func TestFaultsAroundTheCatalog(t *testing.T) {
 		t.Errorf("%s", text)
 	}
 }
+
+// TestMessageIsCountedBeforeItIsLate: the overview said that nothing waits while a message
+// was to be sent in a minute.
+func TestMessageIsCountedBeforeItIsLate(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, e databasetest.Engine) {
+		db, _ := e.Open(t, t.TempDir())
+		now := time.Date(2026, 11, 23, 6, 0, 0, 0, time.UTC)
+		check(t, db.Write(t.Context(), func(tx *database.Tx) error {
+			return tx.InsertMessage(tx.Context(), query.InsertMessageParams{
+				ID: "m", Channel: "email", Target: "ops@example.com", Kind: "test", CreatedAt: database.Micros(now), NextAt: database.Micros(now.Add(time.Minute)),
+			})
+		}))
+		s, err := collector(t, db, now).Snapshot(t.Context(), "")
+		check(t, err)
+		if out := status.Judge(s); s.Mail.Waiting != 0 || out.System.MailWaiting != 1 {
+			t.Errorf("%+v, and %d are shown to be sent", s.Mail, out.System.MailWaiting)
+		}
+	})
+}

@@ -12,8 +12,11 @@ import (
 	"github.com/sealdrop/sealdrop/internal/database/query"
 )
 
-// dead is the state of a message that was given up.
-const dead = "dead"
+// The states of messages that matter here: not sent yet, and given up.
+const (
+	pending = "pending"
+	dead    = "dead"
+)
 
 func (g *gathering) mail(ctx context.Context) error {
 	m := &g.out.Mail
@@ -40,6 +43,11 @@ func (g *gathering) countMail(ctx context.Context, m *Mail) error {
 			return err
 		}
 		m.Failed, m.FailedSince = failed.N, database.Time(failed.Oldest)
+		all, err := g.Queries.CountMessages(ctx, pending)
+		if err != nil {
+			return err
+		}
+		m.Pending = all.N
 		late, err := g.Queries.CountLateMessages(ctx, database.Micros(g.out.Now))
 		m.Waiting, m.Oldest = late.N, database.Time(late.Oldest)
 		return err

@@ -250,6 +250,17 @@ func TestJudge(t *testing.T) {
 			func(s *status.Snapshot) { s.Running = status.Running{Known: true} },
 			"red | gateway |  | no gateway serves this data folder: clients can't fetch anything | $ sealdrop serve",
 		},
+		"the service does not run": {
+			func(s *status.Snapshot) {
+				s.Running = status.Running{Known: true, Start: "systemctl start sealdrop"}
+				s.Queue = []status.Queued{{Folder: "/spool", Client: "acme", File: "a.csv", Since: now.Add(-20 * time.Minute)}}
+			},
+			"red | gateway |  | no gateway serves this data folder: clients can't fetch anything | $ systemctl start sealdrop\n" +
+				"yellow | waiting |  | 1 file waits in /spool, the oldest for 20 minutes | $ systemctl start sealdrop",
+		},
+		"a message that is not late": {
+			func(s *status.Snapshot) { s.Mail.Pending = 1 }, "",
+		},
 		"bans": {
 			func(s *status.Snapshot) {
 				s.Bans = []status.Ban{

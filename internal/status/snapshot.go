@@ -1,6 +1,7 @@
 package status
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 
@@ -135,8 +136,9 @@ type Mail struct {
 	Failed      int64 // given up
 	FailedSince time.Time
 	LastError   string
-	LastFor     string // the client that the last of them was for, or "the operators"
-	Waiting     int64
+	LastFor     string    // the client that the last of them was for, or "the operators"
+	Pending     int64     // to be sent
+	Waiting     int64     // of these, what should have been sent by now
 	Oldest      time.Time // of those that wait
 }
 
@@ -145,7 +147,10 @@ type Running struct {
 	Known   bool
 	Running bool
 	PID     int
+	Start   string // the command that starts one here; "" where nothing else than the program itself does
 }
+
+func (r Running) start() string { return cmp.Or(r.Start, "sealdrop serve") }
 
 // Disk is the file system of the data folder.
 type Disk struct {

@@ -59,7 +59,7 @@ func (j *judge) queue() {
 			i.Level = Red
 		}
 		if j.s.Running.Known && !j.s.Running.Running {
-			i.Fix, i.Advice = "sealdrop serve", "a running gateway takes them in"
+			i.Fix, i.Advice = j.s.Running.start(), "a running gateway takes them in"
 		}
 		j.add(j.from(i, p.oldest))
 	}
@@ -97,10 +97,11 @@ func (j *judge) system() {
 	if s.Running.Known {
 		out.Running, out.PID = &s.Running.Running, s.Running.PID
 		if !s.Running.Running {
-			j.add(Item{
-				Level: Red, Kind: KindGateway, What: "no gateway serves this data folder: clients can't fetch anything", Fix: "sealdrop serve",
-				Advice: "or start it as this machine starts its services",
-			})
+			i := Item{Level: Red, Kind: KindGateway, What: "no gateway serves this data folder: clients can't fetch anything", Fix: s.Running.start()}
+			if s.Running.Start == "" {
+				i.Advice = "or start it as this machine starts its services"
+			}
+			j.add(i)
 		}
 	}
 	for _, q := range s.Queue {
@@ -113,7 +114,7 @@ func (j *judge) system() {
 			out.Oldest = optional(q.Since)
 		}
 	}
-	out.MailWaiting, out.MailFailed = s.Mail.Waiting, s.Mail.Failed
+	out.MailWaiting, out.MailFailed = s.Mail.Pending, s.Mail.Failed
 	j.disk(out)
 	j.audit()
 	j.backup()

@@ -231,7 +231,7 @@ func readHostKey(file string) (data []byte, mode fs.FileMode, err error) {
 	handle, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe must not block
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, 0, &HostKeyError{File: file, Problem: "there is no such file", err: err, hint: "`sealdrop init` makes the host keys"}
+		return nil, 0, &HostKeyError{File: file, Problem: "there is no such file", err: err, hint: missingHint(file)}
 	case err != nil:
 		return nil, 0, unreadableFile(file, err)
 	}
@@ -254,6 +254,15 @@ func readHostKey(file string) (data []byte, mode fs.FileMode, err error) {
 		return nil, 0, unreadableFile(file, err)
 	}
 	return data, mode, nil
+}
+
+// missingHint does not send an operator to `sealdrop init` for a file that it would not make.
+func missingHint(file string) string {
+	dir, name := filepath.Split(file)
+	if filepath.Base(dir) == "hostkeys" && (name == HostKeyEd25519 || name == HostKeyRSA) {
+		return "`sealdrop init` makes the host keys"
+	}
+	return "correct the path in the configuration, or make the key: ssh-keygen -t ed25519 -N '' -f " + quoteFile(file)
 }
 
 func unreadableFile(file string, err error) error {

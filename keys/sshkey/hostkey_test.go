@@ -153,7 +153,9 @@ func TestLoadHostKeysReportsEveryFault(t *testing.T) {
 		name, problem, hint string
 		make                func(file string)
 	}{
-		{"missing", "there is no such file", "sealdrop init", func(string) {}},
+		{"missing", "there is no such file", "ssh-keygen -t ed25519 ", func(string) {}},
+		{"next/ssh_host_rsa_key", "there is no such file", "correct the path", func(string) {}},
+		{"hostkeys/ssh_host_rsa_key", "there is no such file", "sealdrop init", func(string) {}},
 		{"world", "(mode 0644): other users", "chmod 600 ", func(file string) {
 			copyKey(t, sshKeygen(t, "-t", "ecdsa"), file, 0o644)
 		}},

@@ -74,7 +74,7 @@ type share struct {
 func (c *Catalog) left(ctx context.Context, q *query.Queries, client reports.ClientID) (share, error) {
 	row, err := q.GetShare(ctx, client.String())
 	if errors.Is(err, database.ErrNotFound) {
-		return share{}, fmt.Errorf("%w: %s", reports.ErrUnknownClient, client)
+		return share{}, &reports.UnknownClientError{Client: client}
 	}
 	if err != nil {
 		return share{}, fmt.Errorf("reading the quota of client %s: %w", client, err)

@@ -55,7 +55,7 @@ func TestQuotaRefusesAndLeavesNoTrace(t *testing.T) {
 		p := f.publication(t, "c.csv", "c")
 		_, _, err := f.Publish(context.Background(), p)
 		wantError(t, "a report beyond the quota", err, reports.ErrQuota)
-		if got, want := err.Error(), "client acme has 200 of 250 B; this is 100 B more"; got != want {
+		if got, want := err.Error(), "client acme has 200 B of 250 B; this is 100 B more"; got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 		wantError(t, "an upload beyond the quota", f.uploadSize(t, "d", 51), reports.ErrQuota)

@@ -17,7 +17,7 @@ func TestStatusOfAQuota(t *testing.T) {
 		Used: reports.Usage{Bytes: 9 << 30}, Quota: reports.Quota{Bytes: 10 << 30},
 	})
 	out, internal := toStatus(err)
-	const want = "the quota is used up: the folder has 9 of 10 GiB, and the file does not fit in"
+	const want = "the quota is used up: the folder has 9 GiB of 10 GiB, and the file does not fit in"
 	if internal || !errors.Is(out, sftp.ErrSSHFxFailure) || out.Error() != want {
 		t.Errorf("%v, internal: %v", out, internal)
 	}

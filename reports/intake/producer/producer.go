@@ -147,7 +147,7 @@ func (r *Register) Add(ctx context.Context, actor string, p Producer) (token str
 	err = r.db.Write(ctx, func(tx *database.Tx) error {
 		for _, c := range p.Clients {
 			if _, err := tx.GetClient(tx.Context(), c.String()); errors.Is(err, database.ErrNotFound) {
-				return fmt.Errorf("%w: %s", reports.ErrUnknownClient, c)
+				return &reports.UnknownClientError{Client: c}
 			} else if err != nil {
 				return err
 			}

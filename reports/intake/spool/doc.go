@@ -54,5 +54,9 @@
 // relative to the open folder above, and never through a symbolic link. Nothing of
 // a file's content is written anywhere but through the publisher, which seals it.
 //
+// Gateways that share a catalog can share a spool folder. One with another catalog pauses
+// as long as they run: it would reject their clients' files. They know each other by a lock
+// on SPOOL/.sealdrop.
+//
 // Clients with the ids "rejected" and "done" have no folder here.
 package spool

@@ -17,7 +17,7 @@ func TestTwoGatewaysOnOneFolder(t *testing.T) {
 		t.Run(fmt.Sprintf("keep=%v", keep), func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t)
-			f.config.Keep = keep
+			f.config.Keep, f.config.Owner = keep, "shared"
 			f.run()
 			f.run()
 			want := map[string]bool{}
@@ -53,4 +53,35 @@ func TestTwoGatewaysOnOneFolder(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestTwoCatalogsOnOneFolder: two gateways with catalogs of their own rejected each the
+// files of the other's clients.
+func TestTwoCatalogsOnOneFolder(t *testing.T) {
+	t.Parallel()
+	first, second := newFixture(t), newFixture(t)
+	second.folder, second.config.Folder = first.folder, first.folder
+	first.config.Owner, second.config.Owner = "one", "two"
+	stop := first.run()
+	first.eventually("the folder is the first one's", func() bool {
+		owner, err := os.ReadFile(first.path(".sealdrop"))
+		return err == nil && string(owner) == "one"
+	})
+	second.run()
+	second.eventually("the second one says why it waits", func() bool {
+		return strings.Contains(second.log.String(), "another gateway, with another catalog, takes reports in")
+	})
+	for i := range 10 {
+		first.write(fmt.Sprintf("acme/%d.csv", i), "1")
+	}
+	first.eventually("the first one has taken all", func() bool { return len(first.reports()) == 10 })
+	if n := len(second.reports()); n > 0 {
+		t.Errorf("the second one has taken %d", n)
+	}
+	if _, err := os.Stat(first.path("rejected")); err == nil {
+		t.Error("something was rejected")
+	}
+	stop()
+	first.write("acme/later.csv", "2")
+	second.eventually("the second one goes on", func() bool { return len(second.reports()) == 1 })
 }

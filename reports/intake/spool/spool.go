@@ -48,6 +48,9 @@ type Publisher interface {
 type Config struct {
 	// Folder is the spool folder's path. It need not be there yet.
 	Folder string
+	// Owner stands for the catalog: gateways of one owner can share a folder, and of
+	// two owners one waits for the other. "": nobody is kept out.
+	Owner string
 	// Keep has files moved to Folder/done/CLIENT instead of being removed.
 	Keep bool
 	// Settle is how long a file must not have changed.
@@ -72,6 +75,7 @@ type Spool struct {
 	Config
 	notes   notes
 	renamed names // files that were renamed in and not written since
+	held    claim
 }
 
 // New returns the intake of a spool folder. There must be only one of a folder.
@@ -88,6 +92,7 @@ func (s *Spool) Run(ctx context.Context) {
 	if err != nil {
 		s.Log.Warn("the kernel does not tell of new files; they are found by rescans", "event", "spool.no-watch", "error", err)
 	}
+	defer s.held.close()
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
 	if watch != nil {

@@ -38,6 +38,9 @@ func (s *Spool) turn(ctx context.Context, client string) result {
 		return result{trouble: missing(s.Folder, err)}
 	}
 	defer root.Close() // only read from
+	if err := s.claimed(root); err != nil {
+		return result{trouble: err}
+	}
 	if client == nobody {
 		return s.clear(ctx, root)
 	}
