@@ -155,6 +155,10 @@ func explanation(r Reason, f facts) (what, remedy string) {
 		return fmt.Sprintf("the client at %s knows no algorithm that is safe: %s", f.address, f.detail),
 			"have it update its program, or undo its own choice of algorithms: FileZilla 3.54, PuTTY 0.75, WinSCP 5.19, OpenSSH 7.2, curl with libssh2 1.11, or later"
 	case ClosedBeforeLogin:
+		if f.keys != "" {
+			return fmt.Sprintf("the client at %s offered its registered key %s, which would be accepted, and hung up before it proved it", f.address, f.keys),
+				"most likely the key's passphrase was not given: have the client type it, or load the key into an agent where nobody is there to type"
+		}
 		return fmt.Sprintf("the client at %s hung up before it offered a key", f.address),
 			"have it set the logon type to a key file, and accept the gateway's host key when asked"
 	case TimedOut:
