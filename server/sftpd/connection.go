@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -136,7 +135,7 @@ func (c *connection) contain() {
 }
 
 func (c *connection) panicked(p any) {
-	c.log.Error("connection panicked", "event", "panic.connection", "panic", p, "stack", string(debug.Stack()))
+	panicked(c.log, p)
 	_ = c.conn.Close()
 }
 

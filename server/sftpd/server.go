@@ -139,7 +139,7 @@ func (s *Server) ServeConn(ctx context.Context, c Conn) {
 	defer func() {
 		_ = c.Close()
 		if p := recover(); p != nil {
-			log.Error("connection panicked", "event", "panic.connection", "panic", p, "stack", string(debug.Stack()))
+			panicked(log, p)
 		}
 	}()
 	defer context.AfterFunc(ctx, func() { _ = c.Close() })()
@@ -150,6 +150,11 @@ func (s *Server) ServeConn(ctx context.Context, c Conn) {
 		c.Authenticated()
 		newConnection(s, l, a).serve(ctx, a.channels, a.requests)
 	}
+}
+
+// panicked logs what a connection's goroutine panicked with.
+func panicked(log *slog.Logger, p any) {
+	log.Error("connection panicked", "event", "panic.connection", "panic", p, "stack", string(debug.Stack()))
 }
 
 // admitted is a connection whose client has logged in.
@@ -169,7 +174,7 @@ func (s *Server) handshake(l *login) (a *admitted) {
 		defer close(done)
 		defer func() {
 			if p := recover(); p != nil {
-				l.log.Error("connection panicked", "event", "panic.connection", "panic", p, "stack", string(debug.Stack()))
+				panicked(l.log, p)
 			}
 		}()
 		a = s.logIn(l)

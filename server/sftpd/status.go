@@ -62,11 +62,19 @@ func statusCode(err error) (code uint32, text string) {
 	case err == io.EOF:
 		return eof, err.Error()
 	}
-	codes := map[error]uint32{
-		sftp.ErrSSHFxNoSuchFile: 2, sftp.ErrSSHFxPermissionDenied: 3, sftp.ErrSSHFxConnectionLost: 7, sftp.ErrSSHFxOpUnsupported: 8,
+	s, known := errors.AsType[*status](err)
+	if !known {
+		return failure, err.Error()
 	}
-	if s, known := errors.AsType[*status](err); known && codes[s.code] != 0 {
-		return codes[s.code], s.text
+	switch s.code {
+	case sftp.ErrSSHFxNoSuchFile:
+		return 2, s.text
+	case sftp.ErrSSHFxPermissionDenied:
+		return 3, s.text
+	case sftp.ErrSSHFxConnectionLost:
+		return 7, s.text
+	case sftp.ErrSSHFxOpUnsupported:
+		return 8, s.text
 	}
 	return failure, err.Error()
 }
