@@ -217,7 +217,7 @@ func TestClientThatIsAddedAnewInheritsNothing(t *testing.T) {
 		if _, err := f.db.Read().GetSource(ctx, query.GetSourceParams{ClientID: "acme", Source: "s"}); !errors.Is(err, database.ErrNotFound) {
 			t.Errorf("the delivery: %v", err)
 		}
-		if known, err := f.db.Read().BlobKnown(ctx, "b"); known != 1 || err != nil {
+		if known, err := f.db.Read().BlobKnown(ctx, query.BlobKnownParams{Blob: "b", Last: "c"}); known != 1 || err != nil {
 			t.Errorf("the interrupted upload's blob is not let go: %v", err)
 		}
 	})

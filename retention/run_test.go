@@ -61,14 +61,21 @@ func (m *memory) SetLastSweep(_ context.Context, at time.Time) error {
 
 func (m *memory) DropStalePartials(context.Context, time.Time, int) (int, error) { return 0, nil }
 func (m *memory) Garbage(context.Context, time.Time, int) ([]string, error)      { return nil, nil }
-func (m *memory) ForgetGarbage(context.Context, []string) error                  { return nil }
-func (m *memory) Unknown(context.Context, []string) ([]string, error)            { return nil, nil }
-func (m *memory) Disown(context.Context, []string) (int, error)                  { return 0, nil }
-func (m *memory) Tidy(context.Context, time.Time) error                          { return nil }
-func (m *memory) DeleteAll(context.Context, []string) ([]string, error)          { return nil, nil }
-func (m *memory) Modified(string) (time.Time, error)                             { return time.Time{}, nil }
+func (m *memory) ForgetGarbage(context.Context, []string, time.Time) error { return nil }
 
-func (m *memory) IDs(context.Context, func([]string) error) error {
+func (m *memory) Blobs(context.Context, string) ([]string, error) { return nil, nil }
+
+func (m *memory) Unknown(context.Context, []string) ([]string, error) { return nil, nil }
+
+func (m *memory) Disown(context.Context, []string) (int, error) { return 0, nil }
+func (m *memory) Tidy(context.Context, time.Time) error         { return nil }
+func (m *memory) Modified(string) (time.Time, error)            { return time.Time{}, nil }
+
+func (m *memory) Collect(context.Context, []string, func(context.Context, string) ([]string, error)) ([]string, error) {
+	return nil, nil
+}
+
+func (m *memory) Files(context.Context, func([]string) error) error {
 	m.walks++
 	return nil
 }

@@ -20,21 +20,24 @@ type Catalog interface {
 	PurgeDue(ctx context.Context, actor string, at time.Time) (int, error)
 	DropStalePartials(ctx context.Context, before time.Time, limit int) (int, error)
 	Garbage(ctx context.Context, before time.Time, limit int) ([]string, error)
-	ForgetGarbage(ctx context.Context, blobs []string) error
-	// Unknown returns those of the blobs, which are in ascending order, that no row knows.
-	Unknown(ctx context.Context, blobs []string) ([]string, error)
-	// Disown hands those of the blobs that no row knows to the garbage.
-	Disown(ctx context.Context, blobs []string) (int, error)
+	ForgetGarbage(ctx context.Context, files []string, before time.Time) error
+	// Blobs returns the blobs in a file that rows show, in ascending order.
+	Blobs(ctx context.Context, file string) ([]string, error)
+	// Unknown returns those of the files, which are in ascending order, of which no row knows.
+	Unknown(ctx context.Context, files []string) ([]string, error)
+	// Disown hands those of the files of which no row knows to the garbage.
+	Disown(ctx context.Context, files []string) (int, error)
 	Tidy(ctx context.Context, forgetBefore time.Time) error
 }
 
 // Blobs is what a sweep needs of the blob store.
 type Blobs interface {
-	// DeleteAll deletes blobs, which are in ascending order, and returns those that are
-	// gone, also with an error.
-	DeleteAll(ctx context.Context, ids []string) (gone []string, err error)
-	IDs(ctx context.Context, fn func(ids []string) error) error
-	Modified(id string) (time.Time, error)
+	// Collect gives back what no row shows of files, which are in ascending order; live
+	// returns what one does show of a pack. It returns the files that are done with, also with an error.
+	// Those that are in use it leaves.
+	Collect(ctx context.Context, files []string, live func(ctx context.Context, pack string) ([]string, error)) (done []string, err error)
+	Files(ctx context.Context, fn func(files []string) error) error
+	Modified(file string) (time.Time, error)
 }
 
 // Config is what a [Sweeper] needs.
@@ -67,7 +70,7 @@ func New(c Config) *Sweeper { return &Sweeper{c} }
 // Result is what a sweep did.
 type Result struct {
 	Purged      int `json:"purged"`      // reports and uploads
-	Blobs       int `json:"blobs"`       // whose grace was over
+	Blobs       int `json:"blobs"`       // files of them, whose grace was over
 	Orphans     int `json:"orphans"`     // blobs that belonged to nobody, and are garbage now
 	Interrupted int `json:"interrupted"` // uploads that were not resumed
 }
@@ -75,10 +78,10 @@ type Result struct {
 const (
 	// batch is how many rows are handled together.
 	batch = 1000
-	// blobBatch is how many blobs are: so many that those of a folder are deleted together,
+	// fileBatch is how many files are: so many that those of a folder are deleted together,
 	// and that the file system's journal, which a sync of the catalog waits for, is
 	// written less often.
-	blobBatch = 5000
+	fileBatch = 5000
 )
 
 // Options says how to sweep.
@@ -161,37 +164,38 @@ func (s *Sweeper) dropInterrupted(ctx context.Context, now time.Time, done *Resu
 	}
 }
 
-// collectGarbage deletes blobs whose grace is over: the blob first, its garbage
-// row second, so that a crash in between only deletes it again.
+// collectGarbage gives back files whose grace is over: the file first, its garbage
+// row second, so that a crash in between only has it looked at again.
 func (s *Sweeper) collectGarbage(ctx context.Context, now time.Time, done *Result) error {
+	before := now.Add(-s.Grace)
 	for {
-		blobs, err := s.Catalog.Garbage(ctx, now.Add(-s.Grace), blobBatch)
-		if err != nil || len(blobs) == 0 {
+		files, err := s.Catalog.Garbage(ctx, before, fileBatch)
+		if err != nil || len(files) == 0 {
 			return err
 		}
-		slices.Sort(blobs)
-		gone, failed := s.Blobs.DeleteAll(ctx, blobs)
-		done.Blobs += len(gone)
-		for some := range slices.Chunk(gone, batch) {
-			if err := s.Catalog.ForgetGarbage(ctx, some); err != nil {
+		slices.Sort(files)
+		collected, failed := s.Blobs.Collect(ctx, files, s.Catalog.Blobs)
+		done.Blobs += len(collected)
+		for some := range slices.Chunk(collected, batch) {
+			if err := s.Catalog.ForgetGarbage(ctx, some, before); err != nil {
 				return err
 			}
 		}
-		if failed != nil {
-			return failed // they would come again for ever
+		if failed != nil || len(collected) < len(files) {
+			return failed // what is left, also what is in use, would come again for ever
 		}
 	}
 }
 
-// collectOrphans disowns blobs that belong to nobody and are old enough not to be
+// collectOrphans disowns files that belong to nobody and are old enough not to be
 // somebody's delivery under way. Where there are too many, the catalog is more
 // likely to be wrong than they are.
 func (s *Sweeper) collectOrphans(ctx context.Context, now time.Time, confirmed bool, done *Result) error {
 	var orphans []string
-	var blobs int64
-	err := s.Blobs.IDs(ctx, func(ids []string) error {
-		blobs += int64(len(ids))
-		for some := range slices.Chunk(ids, batch) {
+	var files int64
+	err := s.Blobs.Files(ctx, func(list []string) error {
+		files += int64(len(list))
+		for some := range slices.Chunk(list, batch) {
 			unknown, err := s.Catalog.Unknown(ctx, some)
 			if err != nil {
 				return err
@@ -212,8 +216,8 @@ func (s *Sweeper) collectOrphans(ctx context.Context, now time.Time, confirmed b
 	if err != nil {
 		return err
 	}
-	if n := int64(len(orphans)); !confirmed && s.Policy.tooMany(n, blobs) {
-		return &OrphansError{Orphans: n, Blobs: blobs}
+	if n := int64(len(orphans)); !confirmed && s.Policy.tooMany(n, files) {
+		return &OrphansError{Orphans: n, Blobs: files}
 	}
 	for some := range slices.Chunk(orphans, batch) {
 		n, err := s.Catalog.Disown(ctx, some)

@@ -361,8 +361,8 @@ type stubborn struct {
 	id string
 }
 
-func (s stubborn) DeleteAll(ctx context.Context, ids []string) ([]string, error) {
-	gone, err := s.Dir.DeleteAll(ctx, slices.DeleteFunc(ids, func(id string) bool { return id == s.id }))
+func (s stubborn) Collect(ctx context.Context, files []string, live func(context.Context, string) ([]string, error)) ([]string, error) {
+	gone, err := s.Dir.Collect(ctx, slices.DeleteFunc(files, func(file string) bool { return file == s.id }), live)
 	return gone, errors.Join(err, errors.New("no"))
 }
 

@@ -28,8 +28,9 @@ var allowed = map[string][]string{
 
 	"reports":                nil,
 	"reports/expect":         {"reports"},
-	"reports/catalog":        {"reports", "internal/..."},
-	"reports/blob":           {"reports", "internal/durable"},
+	"reports/catalog":        {"reports", "reports/blob/blobid", "internal/..."},
+	"reports/blob":           {"reports", "reports/blob/blobid", "internal/durable"},
+	"reports/blob/blobid":    nil,
 	"reports/publish":        {"reports", "reports/blob", "reports/catalog", "keys", "keys/pgp", "internal/database"},
 	"reports/intake/...":     {"reports", "reports/publish", "internal/..."},
 	"reports/notify":         {"reports", "reports/notify/...", "internal/..."},
@@ -54,7 +55,7 @@ var allowed = map[string][]string{
 
 	"internal/architecture": nil,
 	"internal/audit":        {"internal/database/..."},
-	"internal/backup":       {"reports", "reports/blob", "reports/catalog", "internal/audit", "internal/database/...", "internal/durable"},
+	"internal/backup":       {"reports", "reports/blob", "reports/blob/blobid", "reports/catalog", "internal/audit", "internal/database/...", "internal/durable"},
 	"internal/bench/...":    {"internal/bench/..."},
 	"internal/certificate":  {"internal/durable"},
 	"internal/database/...": {"internal/database/..."},

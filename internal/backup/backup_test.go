@@ -135,7 +135,7 @@ func (f *fixture) holds(t *testing.T, data string, want map[string]string) {
 		t.Errorf("the quota of %s counts %+v, want %+v", client, kept, counted)
 	}))
 	for _, r := range list {
-		place, err := blob.Path(r.Blob)
+		place, _, err := blob.Path(r.Blob)
 		check(t, err)
 		content, err := os.ReadFile(filepath.Join(data, "blobs", place))
 		if err != nil || string(content) != want[r.Name.String()] {
@@ -204,7 +204,7 @@ func TestIncremental(t *testing.T) {
 	one := f.backup(t, backup.Options{})
 	f.add(t, "b.txt", "second")
 	two := f.backup(t, backup.Options{})
-	place, err := blob.Path(r.Blob)
+	place, _, err := blob.Path(r.Blob)
 	check(t, err)
 	if two.Linked < 1 || inode(t, filepath.Join(one.Backup, "blobs", place)) != inode(t, filepath.Join(two.Backup, "blobs", place)) {
 		t.Errorf("%+v", two)
@@ -311,7 +311,7 @@ func TestRestoreTakesNothingDamaged(t *testing.T) {
 	f := newFixture(t)
 	r := f.add(t, "a.txt", "content")
 	made := f.backup(t, backup.Options{})
-	place, err := blob.Path(r.Blob)
+	place, _, err := blob.Path(r.Blob)
 	check(t, err)
 	edit := func(name string, change func([]byte) []byte) func(*testing.T, string) {
 		return func(t *testing.T, dir string) {
@@ -483,7 +483,7 @@ func testWhileReportsCome(t *testing.T, e databasetest.Engine) {
 	check(t, err)
 	for _, r := range list {
 		delete(want, r.Name.String())
-		place, err := blob.Path(r.Blob)
+		place, _, err := blob.Path(r.Blob)
 		check(t, err)
 		if !exists(filepath.Join(to, "blobs", place)) {
 			t.Errorf("%s lacks its blob", r.Name)

@@ -129,10 +129,19 @@ type maker struct {
 	result   Result
 
 	noClone, noLink bool // the file system can't, or it is another one
+
+	packs map[string]placed // by their names: each is there once, for many reports
+}
+
+// placed is how a pack of blobs got into the backup, or why it did not.
+type placed struct {
+	how  string
+	size int64
+	err  error
 }
 
 func newMaker(ctx context.Context, s Source, o Options) (*maker, error) {
-	m := &maker{Source: s, options: o}
+	m := &maker{Source: s, options: o, packs: make(map[string]placed)}
 	names, err := list(o.Folder)
 	if err != nil {
 		return nil, err
@@ -309,18 +318,23 @@ func (m *maker) copyBlobs(ctx context.Context) error {
 }
 
 func (m *maker) copyBlob(ctx context.Context, r reports.Report) error {
-	place, err := blob.Path(r.Blob)
+	place, parts, err := blob.Path(r.Blob)
 	if err != nil {
 		return err
 	}
-	e := entry{Path: "blobs/" + place, Size: r.Size, SHA256: r.SHA256, Blob: r.Blob}
+	e := entry{Path: "blobs/" + place, Size: r.Size, SHA256: r.SHA256, Blob: r.Blob, At: parts.Offset}
 	target, err := m.dirs.forFile(e.Path)
 	if err != nil {
 		return err
 	}
-	switch e.How, err = m.place(r, e.Path, target); {
+	if parts.Packed {
+		e.How, err = m.member(r, parts, e.Path, target)
+	} else {
+		e.How, err = m.place(r, e.Path, target)
+	}
+	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, errNotAsStored):
-		if err := os.Remove(target); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.Remove(target); !parts.Packed && err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		return m.absent(ctx, r, e)
@@ -403,6 +417,15 @@ func digestOf(path string) (digest string, size int64, err error) {
 	h := sha256.New()
 	size, err = io.Copy(h, f)
 	return hex.EncodeToString(h.Sum(nil)), size, err
+}
+
+// digestOfSection returns the digest of a part of a file.
+func digestOfSection(r io.ReaderAt, off, size int64) (string, error) {
+	h := sha256.New()
+	if n, err := io.Copy(h, io.NewSectionReader(r, off, size)); err != nil || n != size {
+		return "", errors.Join(err, errNotAsStored)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // Within reports whether a path lies in a folder, or is it.

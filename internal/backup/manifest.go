@@ -46,6 +46,8 @@ type entry struct {
 	SHA256 string `json:"sha256,omitempty"`
 	How    string `json:"how"`
 	Blob   string `json:"blob,omitempty"`
+	// At is where the blob begins in a file of many, in bytes.
+	At int64 `json:"at,omitempty"`
 }
 
 func (e entry) there() bool { return e.How != purged && e.How != missing }
@@ -151,7 +153,7 @@ func readManifest(r io.Reader, header func(Header) error, fn func(entry) error) 
 			}
 			return nil
 		}
-		if !filepath.IsLocal(filepath.FromSlash(line.Path)) || line.Size < 0 {
+		if !filepath.IsLocal(filepath.FromSlash(line.Path)) || line.Size < 0 || line.At < 0 {
 			return fmt.Errorf("its manifest lists %q, which is no file of a backup", line.Path)
 		}
 		end.Files++

@@ -2,16 +2,16 @@ package backup
 
 import (
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/sealdrop/sealdrop/reports"
-	"github.com/sealdrop/sealdrop/reports/blob"
+	"github.com/sealdrop/sealdrop/reports/blob/blobid"
 )
 
 // errNotAsStored says that a blob is not what the catalog says it is.
@@ -28,39 +28,93 @@ func (m *maker) place(r reports.Report, path, target string) (how string, err er
 			return linked, nil
 		}
 	}
-	content, err := m.Blobs.Open(r.Blob)
-	if err != nil {
-		return "", err
+	how, size, digest, err := m.put(r.Blob, target, r.Size)
+	if err == nil && (size != r.Size || how == copied && r.SHA256 != "" && digest != r.SHA256) {
+		err = errNotAsStored
 	}
-	defer content.Close()
-	if content.Size() != r.Size {
-		return "", errNotAsStored
+	return how, err
+}
+
+// put is place for what the previous backup does not have; want is the file's size, -1
+// for any. The digest is that of what was copied.
+func (m *maker) put(file, target string, want int64) (how string, size int64, digest string, err error) {
+	content, err := m.Blobs.OpenFile(file)
+	if err != nil {
+		return "", 0, "", err
+	}
+	defer content.Close() // only read from
+	info, err := content.Stat()
+	if err == nil && want >= 0 && info.Size() != want {
+		err = errNotAsStored
+	}
+	if err != nil {
+		return "", 0, "", err
 	}
 	if !m.noClone {
 		switch done, err := clone(target, content); {
 		case err != nil:
-			return "", err
+			return "", 0, "", err
 		case done:
-			return cloned, nil
+			return cloned, info.Size(), "", nil
 		}
 		m.noClone = true
 	}
 	if !m.noLink {
-		err := m.Blobs.Link(r.Blob, target)
+		err := m.Blobs.Link(file, target)
 		if err == nil {
-			return linked, nil
+			return linked, info.Size(), "", nil
 		}
 		if errors.Is(err, fs.ErrNotExist) {
-			return "", err
+			return "", 0, "", err
 		}
 		// Another file system, or one without links; too many links of one file.
 		m.noLink = !errors.Is(err, syscall.EMLINK)
 	}
-	digest, _, err := copyTo(target, io.NewSectionReader(content, 0, content.Size()))
-	if err == nil && r.SHA256 != "" && digest != r.SHA256 {
+	digest, size, err = copyTo(target, content)
+	return copied, size, digest, err
+}
+
+// member sees to it that the pack of a report's blob is in the backup. What others the pack has
+// are there, too; only those that the snapshot shows are listed.
+func (m *maker) member(r reports.Report, parts blobid.ID, path, target string) (how string, err error) {
+	p, known := m.packs[parts.File]
+	if !known {
+		p = m.pack(parts.File, path, target)
+		m.packs[parts.File] = p
+	}
+	if p.err != nil {
+		return "", p.err
+	}
+	if parts.Size != r.Size || parts.Offset+parts.Size > p.size {
+		return "", errNotAsStored
+	}
+	if p.how != copied {
+		return p.how, nil
+	}
+	f, err := os.Open(target)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close() // only read from
+	digest, err := digestOfSection(f, parts.Offset, parts.Size)
+	if err == nil && digest != r.SHA256 {
 		err = errNotAsStored
 	}
-	return copied, err
+	return p.how, err
+}
+
+// pack puts a pack at target. The previous backup's is as good only if nothing was written
+// since: of two members that were just being added, the second may have come first.
+func (m *maker) pack(file, path, target string) (p placed) {
+	if made, err := time.Parse(nameLayout, filepath.Base(m.previous)); err == nil {
+		before := filepath.Join(m.previous, filepath.FromSlash(path))
+		modified, err := m.Blobs.Modified(file)
+		if info, lookErr := os.Lstat(before); errors.Join(err, lookErr) == nil && modified.Before(made) && os.Link(before, target) == nil {
+			return placed{how: linked, size: info.Size()}
+		}
+	}
+	p.how, p.size, _, p.err = m.put(file, target, -1)
+	return p
 }
 
 func hasSize(path string, size int64) bool {
@@ -68,14 +122,14 @@ func hasSize(path string, size int64) bool {
 	return err == nil && info.Mode().IsRegular() && info.Size() == size
 }
 
-// clone has the file system share a blob's content with a new file until one of them
+// clone has the file system share a file's content with a new file until one of them
 // is written to. done is false where it can't; nothing is left then.
-func clone(target string, content *blob.Reader) (done bool, err error) {
+func clone(target string, content *os.File) (done bool, err error) {
 	out, err := os.OpenFile(target, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return false, err
 	}
-	if unix.IoctlFileClone(int(out.Fd()), int(content.File().Fd())) != nil {
+	if unix.IoctlFileClone(int(out.Fd()), int(content.Fd())) != nil {
 		return false, errors.Join(out.Close(), os.Remove(target))
 	}
 	return true, errors.Join(out.Sync(), out.Close())

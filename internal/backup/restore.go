@@ -2,8 +2,11 @@ package backup
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,6 +16,7 @@ import (
 	"github.com/sealdrop/sealdrop/internal/audit"
 	"github.com/sealdrop/sealdrop/internal/database"
 	"github.com/sealdrop/sealdrop/internal/durable"
+	"github.com/sealdrop/sealdrop/reports/blob/blobid"
 	"github.com/sealdrop/sealdrop/reports/catalog"
 )
 
@@ -239,23 +243,61 @@ func (r *restoring) copyOne(source *os.Root, dirs *folders, e entry) error {
 	if err != nil {
 		return err
 	}
+	if parts, ok := blobid.Parse(e.Blob); ok && parts.Packed {
+		err = copyMember(target, in, e, parts)
+	} else {
+		err = copyWhole(target, in, e)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", e.Path, err)
+	}
+	r.done.Files++
+	r.done.Bytes += e.Size
+	if r.options.Progress != nil {
+		r.options.Progress(e.Size)
+	}
+	return nil
+}
+
+var errOtherBytes = errors.New("it has other bytes than the manifest says (the SHA-256 differs)")
+
+func copyWhole(target string, in io.Reader, e entry) error {
 	digest, size, err := copyTo(target, in)
 	switch {
 	case err != nil:
 	case size != e.Size:
 		err = fmt.Errorf("it has %d bytes, and the manifest says %d", size, e.Size)
 	case digest != e.SHA256:
-		err = errors.New("it has other bytes than the manifest says (the SHA-256 differs)")
+		err = errOtherBytes
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("%s: %w", e.Path, err), os.Remove(target))
-	}
-	r.done.Files++
-	r.done.Bytes += size
-	if r.options.Progress != nil {
-		r.options.Progress(size)
+		return errors.Join(err, os.Remove(target))
 	}
 	return nil
+}
+
+// copyMember copies one blob of a pack, to where it was. Of the others only those that the
+// manifest lists come after it.
+func copyMember(target string, in io.ReaderAt, e entry, parts blobid.ID) (err error) {
+	if parts.Offset != e.At || parts.Size != e.Size {
+		return fmt.Errorf("the manifest has %d bytes at %d for blob %s", e.Size, e.At, e.Blob)
+	}
+	content := make([]byte, e.Size) // which the form of the id keeps small
+	if _, err := in.ReadAt(content, e.At); err != nil {
+		return fmt.Errorf("reading %d bytes at %d: %w", e.Size, e.At, err)
+	}
+	if digest := sha256.Sum256(content); hex.EncodeToString(digest[:]) != e.SHA256 {
+		return errOtherBytes
+	}
+	out, err := os.OpenFile(target, os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	if _, err := out.WriteAt(content, e.At); err != nil {
+		return err
+	}
+	return out.Sync()
 }
 
 // settle opens the catalog and takes out what the backup rightly lacks: reports that

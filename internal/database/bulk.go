@@ -19,13 +19,14 @@ func (tx *Tx) InsertAudits(rows []query.Audit) error {
 	return tx.inBulk("INSERT INTO audit (seq, at, event, actor, client_id, subject, detail, hash) VALUES ", 8, "", args)
 }
 
-// InsertGarbages inserts blobs as [query.Queries.InsertGarbage] does each.
+// InsertGarbages inserts files as [query.Queries.InsertGarbage] does each. They are different ones.
 func (tx *Tx) InsertGarbages(blobs []string, since int64) error {
 	args := make([]any, 0, 2*len(blobs))
 	for _, blob := range blobs {
 		args = append(args, blob, since)
 	}
-	return tx.inBulk("INSERT INTO garbage (blob, since) VALUES ", 2, " ON CONFLICT DO NOTHING", args)
+	return tx.inBulk("INSERT INTO garbage (blob, since) VALUES ", 2, " ON CONFLICT (blob) DO UPDATE SET since = excluded.since "+
+		"WHERE excluded.since > garbage.since", args)
 }
 
 // AddUsages adds to what clients have as [query.Queries.AddUsage] does each. They are different ones.
@@ -38,24 +39,30 @@ func (tx *Tx) AddUsages(rows []query.AddUsageParams) error {
 		"SET files = client_usage.files + excluded.files, bytes = client_usage.bytes + excluded.bytes", args)
 }
 
-// DeleteGarbages deletes blobs as [query.Queries.DeleteGarbage] does each.
-func (tx *Tx) DeleteGarbages(blobs []string) error {
-	args := make([]any, 0, len(blobs))
-	for _, blob := range blobs {
-		args = append(args, blob)
+// DeleteGarbages deletes files of which nothing was let go since a time.
+func (tx *Tx) DeleteGarbages(files []string, before int64) error {
+	args := make([]any, 0, len(files))
+	for _, file := range files {
+		args = append(args, file)
 	}
-	return tx.inBulk("DELETE FROM garbage WHERE blob IN (VALUES ", 1, ")", args)
+	return tx.inBulk("DELETE FROM garbage WHERE blob IN (VALUES ", 1, ") AND since <= ", args, before)
 }
 
 // inBulk runs a statement for many rows of as many values. The number of rows is split into
-// powers of two, so that there are few statements to keep prepared.
-func (tx *Tx) inBulk(before string, values int, after string, args []any) error {
+// powers of two, so that there are few statements to keep prepared. The last values are those
+// of all rows, and come at the end.
+func (tx *Tx) inBulk(before string, values int, after string, args []any, last ...any) error {
 	for n := mostRows; len(args) > 0; {
 		if len(args) < n*values {
 			n /= 2
 			continue
 		}
-		if _, err := tx.run.ExecContext(tx.ctx, before+places(n, values)+after, args[:n*values]...); err != nil {
+		statement, some := before+places(n, values)+after, args[:n*values:n*values]
+		for _, value := range last {
+			some = append(some, value)
+			statement += "$" + strconv.Itoa(len(some))
+		}
+		if _, err := tx.run.ExecContext(tx.ctx, statement, some...); err != nil {
 			return err
 		}
 		args = args[n*values:]

@@ -31,9 +31,9 @@ func TestBulkIsManySingles(t *testing.T) {
 					if err == nil {
 						err = tx.InsertAudit(tx.Context(), query.InsertAuditParams(r))
 					}
-					for range 2 { // the second is in conflict
+					for _, since := range []int64{7, 8, 6} { // the later one counts
 						if err == nil {
-							err = tx.InsertGarbage(tx.Context(), query.InsertGarbageParams{Blob: blobs[i], Since: 7})
+							err = tx.InsertGarbage(tx.Context(), query.InsertGarbageParams{Blob: blobs[i], Since: since})
 						}
 					}
 				}
@@ -49,7 +49,9 @@ func TestBulkIsManySingles(t *testing.T) {
 					func() error { return tx.InsertAudits(rows) },
 					func() error { return tx.InsertGarbages(blobs, 7) },
 					func() error { return tx.InsertGarbages(blobs, 8) },
-					func() error { return tx.DeleteGarbages(blobs[n/2:]) },
+					func() error { return tx.InsertGarbages(blobs, 6) },
+					func() error { return tx.DeleteGarbages(blobs[n/2:], 8) },
+					func() error { return tx.DeleteGarbages(blobs, 7) }, // they are younger
 				} {
 					if err := write(); err != nil {
 						return err

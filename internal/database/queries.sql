@@ -316,16 +316,21 @@ SELECT COUNT(*) FROM entries WHERE client_id = @client_id AND legal_hold <> 0;
 DELETE FROM entries WHERE client_id = @client_id;
 
 -- name: BlobKnown :one
--- That a blob is not '' tells SQLite that it may use the index.
-SELECT CAST(CASE WHEN EXISTS (SELECT 1 FROM entries WHERE entries.blob = @blob AND entries.blob <> '')
+-- Whether any row knows a file, or a blob that is packed into it: these come before last. That a blob is not ''
+-- tells SQLite that it may use the index.
+SELECT CAST(CASE WHEN EXISTS (SELECT 1 FROM entries WHERE entries.blob >= @blob AND entries.blob < @last AND entries.blob <> '')
     OR EXISTS (SELECT 1 FROM partials WHERE partials.blob = @blob)
     OR EXISTS (SELECT 1 FROM garbage WHERE garbage.blob = @blob) THEN 1 ELSE 0 END AS BIGINT);
 
+-- name: ListBlobsFrom :many
+-- Those of files, from first to before last.
+SELECT blob FROM entries WHERE blob <> '' AND blob >= @first AND blob < @last ORDER BY blob LIMIT CAST(@n AS BIGINT);
+
 -- name: ListKnownBlobs :many
--- Those from first to last.
-SELECT entries.blob FROM entries WHERE entries.blob <> '' AND entries.blob >= @first AND entries.blob <= @last
-UNION ALL SELECT partials.blob FROM partials WHERE partials.blob >= @first AND partials.blob <= @last
-UNION ALL SELECT garbage.blob FROM garbage WHERE garbage.blob >= @first AND garbage.blob <= @last
+-- Those from first to before last.
+SELECT entries.blob FROM entries WHERE entries.blob <> '' AND entries.blob >= @first AND entries.blob < @last
+UNION ALL SELECT partials.blob FROM partials WHERE partials.blob >= @first AND partials.blob < @last
+UNION ALL SELECT garbage.blob FROM garbage WHERE garbage.blob >= @first AND garbage.blob < @last
 LIMIT CAST(@n AS BIGINT);
 
 -- ## Sources
@@ -386,7 +391,9 @@ SELECT * FROM partials WHERE at < @before ORDER BY at LIMIT CAST(@n AS BIGINT);
 -- ## Garbage
 
 -- name: InsertGarbage :exec
-INSERT INTO garbage (blob, since) VALUES (@blob, @since) ON CONFLICT DO NOTHING;
+-- Of a pack, the grace begins anew with each member that is let go.
+INSERT INTO garbage (blob, since) VALUES (@blob, @since)
+ON CONFLICT (blob) DO UPDATE SET since = excluded.since WHERE excluded.since > garbage.since;
 
 -- name: ListGarbage :many
 SELECT * FROM garbage WHERE since <= @before ORDER BY since LIMIT CAST(@n AS BIGINT);

@@ -117,7 +117,7 @@ func (f *fixture) addUpload(t *testing.T) {
 
 func (f *fixture) path(t *testing.T, id string) string {
 	t.Helper()
-	return filepath.Join(f.dir, "blobs", must[string](t)(blob.Path(id)))
+	return filepath.Join(f.dir, "blobs", path(t, id))
 }
 
 // write changes the catalog behind everybody's back.
@@ -364,4 +364,14 @@ func TestInterrupted(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
+}
+
+// path returns where a blob's file lies below the store.
+func path(t *testing.T, id string) string {
+	t.Helper()
+	place, _, err := blob.Path(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return place
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/sealdrop/sealdrop/reports/blob"
+	"github.com/sealdrop/sealdrop/reports/blob/blobid"
 )
 
 // BenchmarkCommit writes durable blobs of 64 KiB, beside the least that would make
@@ -78,7 +79,7 @@ func share(b *testing.B, writers int, work func() error) {
 }
 
 func plain(folder string, content []byte) error {
-	path := filepath.Join(folder, blob.NewID())
+	path := filepath.Join(folder, blobid.New())
 	f, err := os.OpenFile(path+".tmp", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err

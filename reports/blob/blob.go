@@ -11,12 +11,22 @@
 //	if err := w.Commit(); err != nil { … }
 //	// now a catalog row may name w.ID()
 //
+// [Dir.Stream] is the same for who only ever appends, and learns the id last: it
+// puts small blobs together.
+//
 // # Layout
 //
-// The blob with id "abcdef…" is the file ab/abcdef… below the store's folder.
-// Folders have mode 0700 and files 0600. There are at most 1024 folders ("aa"
-// to "77"); each is created when first needed and never removed. A process fills
-// one folder for a while, then another one by chance.
+// The file "abcdef…" is ab/abcdef… below the store's folder. Folders have mode
+// 0700 and files 0600. There are at most 1024 folders ("aa" to "77"); each is
+// created when first needed and never removed. A process fills one folder for a
+// while, then another one by chance.
+//
+// A file is one blob, or a pack of blobs of up to 128 KiB: a night's thousands of
+// statements of a few KiB each would take longer to make and sync one file each than to
+// seal them, and to remove again. Package blobid has the form of the ids. Members
+// of a pack begin at pages, so that the space of one can be given back (by a hole)
+// while others stay. A process fills a pack of its own, of up to 1024 blobs, 16 MiB and
+// an hour.
 //
 // # What it promises
 //
@@ -25,26 +35,37 @@
 //
 //  1. mkdir ab, fsync of the store's folder (if ab was not there at OpenDir, which
 //     syncs the store's folder for those that were)
-//  2. open ab/<id> with O_EXCL
+//  2. open ab/<file> with O_EXCL
 //  3. writes
 //  4. fsync and close of the file
 //  5. fsync of ab, one for all that are committed to it at once
 //
-// A crash before the end of step 5 leaves at most a file that nobody was told
+// A pack has its step 5 when it is made, and its fsyncs in step 4 are each for all that
+// are committed to it at once; it is closed later.
+//
+// A crash before the end of these steps leaves at most a file that nobody was told
 // of. There is no rename, because a blob is visible to no one until a catalog
 // row names it; that is the same on an object store. Whoever sweeps finds such
-// orphans with [Dir.Walk], and so does who looks for blobs whose deletion a
-// power loss has undone: [Dir.Delete] and [Writer.Abort] are not synced.
+// orphans with [Dir.Files], and so does who looks for files whose deletion a
+// power loss has undone: [Dir.Delete], [Dir.Collect] and [Writer.Abort] don't sync
+// a folder.
 //
 // A failed fsync is never tried again: the kernel may have dropped the data and
-// would report success the second time. If it was a file's, that blob can't be
-// committed any more. If it was a folder's, earlier commits are safe but no
+// would report success the second time. If it was a file's, what waited for it can't be
+// committed any more, and a pack takes no more. If it was a folder's, earlier commits are safe but no
 // later one could be vouched for, so the Dir refuses to create and commit from
 // then on; it goes on reading and deleting.
 //
+// # Giving back packs
+//
+// [Dir.Collect] gives back what no row shows any more. Whether it may, the catalog says
+// in the moment in which nobody else can be at the pack: who reads a member, and who has
+// committed one that may be about to get its row, holds a shared lock of the file (flock),
+// and Collect takes the exclusive one, or leaves the pack for the next time.
+//
 // # What it refuses
 //
-// Ids that don't have the shape of [NewID]'s, whatever they contain: the
+// Ids that don't have the shape of package blobid's, whatever they contain: the
 // operating system never sees a path that came from outside, and [os.Root]
 // keeps even a planted symbolic link from leading out of the store. A folder
 // that anyone but the own user may write.
@@ -55,53 +76,40 @@
 package blob
 
 import (
-	"crypto/rand"
 	"fmt"
 	"io/fs"
-	"strings"
+
+	"github.com/sealdrop/sealdrop/reports/blob/blobid"
 )
 
-const (
-	idLength    = 26 // characters of an id: 130 random bits in base32
-	shardLength = 2  // characters of an id that name its folder
-	idAlphabet  = "abcdefghijklmnopqrstuvwxyz234567"
-)
-
-// NewID returns a random id: 26 characters of lower-case base32 (a to z and 2
-// to 7), 130 bits of them random. No two are ever the same.
-func NewID() string { return strings.ToLower(rand.Text()) }
-
-// ValidID reports whether s has the shape of an id made by [NewID]. A valid id
-// holds nothing that a path, a URL or a shell would treat specially.
-func ValidID(s string) bool {
-	return len(s) == idLength && onlyIDCharacters(s)
-}
-
-func onlyIDCharacters(s string) bool {
-	for i := range len(s) {
-		if strings.IndexByte(idAlphabet, s[i]) < 0 {
-			return false
-		}
-	}
-	return true
-}
+const shardLength = 2 // characters of an id that name its folder
 
 // isShard reports whether name is one that shardOf returns.
 func isShard(name string) bool {
-	return len(name) == shardLength && onlyIDCharacters(name)
+	const rest = "aaaaaaaaaaaaaaaaaaaaaaaa"
+	return len(name) == shardLength && blobid.IsFile(name+rest)
 }
 
 // shardOf returns the folder of a valid id.
 func shardOf(id string) string { return id[:shardLength] }
 
-// place returns the path of a valid id below the store's folder.
-func place(id string) string { return shardOf(id) + "/" + id }
+// place returns the path of a file with a valid id below the store's folder.
+func place(file string) string { return shardOf(file) + "/" + file }
 
-// checkID wraps [fs.ErrInvalid] for what is not an id. The text is quoted, since
+// parse wraps [fs.ErrInvalid] for what is not the id of a blob. The text is quoted, since
 // it may hold anything, and cut short.
-func checkID(op, id string) error {
-	if ValidID(id) {
+func parse(op, id string) (blobid.ID, error) {
+	parts, ok := blobid.Parse(id)
+	if !ok {
+		return parts, fmt.Errorf("%s: not a blob id: %.80q: %w", op, id, fs.ErrInvalid)
+	}
+	return parts, nil
+}
+
+// checkFile wraps [fs.ErrInvalid] for what is not the name of a file.
+func checkFile(op, file string) error {
+	if blobid.IsFile(file) {
 		return nil
 	}
-	return fmt.Errorf("%s: not a blob id: %.80q: %w", op, id, fs.ErrInvalid)
+	return fmt.Errorf("%s: not a file of blobs: %.80q: %w", op, file, fs.ErrInvalid)
 }

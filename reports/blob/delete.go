@@ -8,14 +8,21 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"github.com/sealdrop/sealdrop/reports/blob/blobid"
 )
 
-// Delete removes a blob; one that is absent already is no error. Readers that are
+// Delete removes a blob that no row shows; one that is absent already is no error. Readers that are
 // open go on reading it, and its space is free once they are closed. Deletion is
-// not synced: after a power loss the blob may be back, for a sweep to find.
+// not synced: after a power loss the blob may be back, for a sweep to find. Of a
+// pack it makes a hole, where the file system can; nobody may be reading the blob then.
 func (d *Dir) Delete(id string) error {
-	if err := checkID("deleting blob", id); err != nil {
+	parts, err := parse("deleting blob", id)
+	if err != nil {
 		return err
+	}
+	if parts.Packed {
+		return d.deleted(id, d.punch(parts))
 	}
 	return d.deleted(id, d.root.Remove(place(id)))
 }
@@ -27,9 +34,11 @@ func (d *Dir) deleted(id string, err error) error {
 	return nil
 }
 
-// DeleteAll is [Dir.Delete] for many blobs in ascending order: each folder is opened
-// only once. It returns those that are gone, also with an error, which tells of all others.
-func (d *Dir) DeleteAll(ctx context.Context, ids []string) (gone []string, err error) {
+// Collect gives back what no row shows any more of files, which are in ascending order: it
+// removes them; packs of which live returns members, which are in ascending order, get
+// holes between these. It returns the files that are done with, also with an error, which tells of all
+// others but those that are in use, and are to be collected another time.
+func (d *Dir) Collect(ctx context.Context, files []string, live func(ctx context.Context, pack string) ([]string, error)) (done []string, err error) {
 	var folder *os.Root
 	var shard string
 	leave := func() {
@@ -40,34 +49,40 @@ func (d *Dir) DeleteAll(ctx context.Context, ids []string) (gone []string, err e
 	}
 	defer func() { leave() }()
 	var failed []error
-	for _, id := range ids {
+	for _, file := range files {
 		if err := ctx.Err(); err != nil {
-			return gone, errors.Join(append(failed, err)...)
+			return done, errors.Join(append(failed, err)...)
 		}
-		err := checkID("deleting blob", id)
-		if err == nil && (folder == nil || shardOf(id) != shard) {
+		err := checkFile("deleting blobs", file)
+		if err == nil && (folder == nil || shardOf(file) != shard) {
 			leave()
-			shard = shardOf(id)
+			shard = shardOf(file)
 			folder, err = d.root.OpenRoot(shard)
-			err = d.deleted(id, err)
+			err = d.deleted(file, err)
 		}
-		if err == nil && folder != nil {
-			err = d.deleted(id, folder.Remove(id))
+		switch {
+		case err != nil || folder == nil:
+		case blobid.IsPack(file):
+			err = d.collectPack(ctx, folder, file, live)
+		default:
+			err = d.deleted(file, folder.Remove(file))
 		}
-		if err != nil {
+		switch {
+		case errors.Is(err, errInUse):
+		case err != nil:
 			failed = append(failed, err)
-			continue
+		default:
+			done = append(done, file)
 		}
-		gone = append(gone, id)
 	}
-	return gone, errors.Join(failed...)
+	return done, errors.Join(failed...)
 }
 
-// IDs calls fn with the ids of the blobs, committed or not, in ascending order and one
+// Files calls fn with the names of the files of blobs, committed or not, in ascending order and one
 // folder's at a time, which is a 1024th of the store. It ends with the first error of fn, which
-// it returns as it is, or with ctx's. Blobs made or deleted meanwhile may be left out or
+// it returns as it is, or with ctx's. Files made or deleted meanwhile may be left out or
 // be there no more.
-func (d *Dir) IDs(ctx context.Context, fn func(ids []string) error) error {
+func (d *Dir) Files(ctx context.Context, fn func(files []string) error) error {
 	shards, err := d.list(".", isShard)
 	if err != nil {
 		return d.fault("listing blobs", err)
@@ -76,29 +91,29 @@ func (d *Dir) IDs(ctx context.Context, fn func(ids []string) error) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		ids, err := d.list(shard, func(name string) bool { return ValidID(name) && shardOf(name) == shard })
+		files, err := d.list(shard, func(name string) bool { return blobid.IsFile(name) && shardOf(name) == shard })
 		if err != nil {
 			return d.fault("listing blobs", err)
 		}
-		if err := fn(ids); err != nil {
+		if err := fn(files); err != nil {
 			return err
 		}
 	}
 	return ctx.Err()
 }
 
-// Modified returns when a blob was last written to. What is there no more, or is no regular
+// Modified returns when a file of blobs was last written to. What is there no more, or is no regular
 // file, wraps [fs.ErrNotExist].
-func (d *Dir) Modified(id string) (time.Time, error) {
-	if err := checkID("looking at blob", id); err != nil {
+func (d *Dir) Modified(file string) (time.Time, error) {
+	if err := checkFile("looking at blobs", file); err != nil {
 		return time.Time{}, err
 	}
-	info, err := d.root.Lstat(place(id))
+	info, err := d.root.Lstat(place(file))
 	if err != nil {
-		return time.Time{}, d.fault("looking at blob "+id, err)
+		return time.Time{}, d.fault("looking at blobs "+file, err)
 	}
 	if !info.Mode().IsRegular() {
-		return time.Time{}, fmt.Errorf("looking at blob %s: %w", id, syscall.ENOENT)
+		return time.Time{}, fmt.Errorf("looking at blobs %s: %w", file, syscall.ENOENT)
 	}
 	return info.ModTime(), nil
 }

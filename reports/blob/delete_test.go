@@ -8,11 +8,12 @@ import (
 	"testing"
 
 	"github.com/sealdrop/sealdrop/reports/blob"
+	"github.com/sealdrop/sealdrop/reports/blob/blobid"
 )
 
-// TestDeleteAllIsManyDeletes: what is there goes, what is not there is no error, what is no id is told of, and the
+// TestCollectIsManyDeletes: what is there goes, what is not there is no error, what is no id is told of, and the
 // others go nonetheless.
-func TestDeleteAllIsManyDeletes(t *testing.T) {
+func TestCollectIsManyDeletes(t *testing.T) {
 	t.Parallel()
 	d, err := blob.OpenDir(t.TempDir() + "/blobs")
 	if err != nil {
@@ -31,14 +32,14 @@ func TestDeleteAllIsManyDeletes(t *testing.T) {
 		ids = append(ids, w.ID())
 	}
 	slices.Sort(ids)
-	doomed := append(slices.Clone(ids[:15]), blob.NewID(), blob.NewID()) // two that are not there
+	doomed := append(slices.Clone(ids[:15]), blobid.New(), blobid.New()) // two that are not there
 	slices.Sort(doomed)
-	gone, err := d.DeleteAll(t.Context(), append(doomed, "../etc"))
+	gone, err := d.Collect(t.Context(), append(doomed, "../etc"), nobody)
 	if err == nil || !slices.Equal(gone, doomed) {
 		t.Errorf("%d of %d are gone, %v", len(gone), len(doomed), err)
 	}
 	var left []string
-	if err := d.IDs(t.Context(), func(ids []string) error { left = append(left, ids...); return nil }); err != nil || !slices.Equal(left, ids[15:]) {
+	if err := d.Files(t.Context(), func(ids []string) error { left = append(left, ids...); return nil }); err != nil || !slices.Equal(left, ids[15:]) {
 		t.Errorf("%d are left, %v", len(left), err)
 	}
 	if at, err := d.Modified(ids[19]); at.IsZero() || err != nil {
@@ -49,7 +50,10 @@ func TestDeleteAllIsManyDeletes(t *testing.T) {
 	}
 	ended, end := context.WithCancel(t.Context())
 	end()
-	if gone, err := d.DeleteAll(ended, ids[15:]); len(gone) != 0 || !errors.Is(err, context.Canceled) {
+	if gone, err := d.Collect(ended, ids[15:], nobody); len(gone) != 0 || !errors.Is(err, context.Canceled) {
 		t.Errorf("after the end: %q, %v", gone, err)
 	}
 }
+
+// nobody is a catalog without rows.
+func nobody(context.Context, string) ([]string, error) { return nil, nil }

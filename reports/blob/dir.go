@@ -14,7 +14,10 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sealdrop/sealdrop/internal/durable"
+	"github.com/sealdrop/sealdrop/reports/blob/blobid"
 )
 
 const (
@@ -34,8 +37,11 @@ type Dir struct {
 
 	mu     sync.Mutex
 	shards map[string]*shard // folders that this process knows to be durable
-	fill   string            // the folder that new blobs are put into
+	fill   string            // the folder that new files are put into
 	left   int               // how many more of them
+
+	packing sync.Mutex
+	current *pack // that is being filled, nil for none
 }
 
 // shard is a folder of the store.
@@ -43,7 +49,7 @@ type shard struct {
 	syncs durable.Shared // of blobs committed at once
 }
 
-// fillRun is how many blobs are put into one folder before another has its turn. Blobs
+// fillRun is how many files are put into one folder before another has its turn. Those
 // that are committed at the same time are then in one folder, and share its sync; and a
 // file system is faster at making files side by side than all over the disk.
 const fillRun = 256
@@ -125,34 +131,43 @@ func checkPrivate(path string, root *os.Root) error {
 	return nil
 }
 
-// Close releases the store's folder. Writers and Readers must be done.
-func (d *Dir) Close() error { return d.root.Close() }
+// Close releases the store's folder. Writers, Streams and Readers must be done.
+func (d *Dir) Close() error {
+	d.packing.Lock()
+	defer d.packing.Unlock()
+	d.retire()
+	return d.root.Close()
+}
 
 // Create makes an empty blob with a new id, to be filled and committed. An error
 // for want of space or inodes wraps [reports.ErrNoSpace].
 func (d *Dir) Create() (*Writer, error) {
 	const op = "creating blob"
-	id := d.newID()
-	if err := d.makeShard(shardOf(id)); err != nil {
-		return nil, d.fault(op, err)
-	}
-	f, err := d.root.OpenFile(place(id), os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
+	id := d.inFill(blobid.New())
+	f, err := d.create(id)
 	if err != nil {
 		return nil, d.fault(op, err)
 	}
 	return &Writer{dir: d, id: id, f: f}, nil
 }
 
-// newID returns a random id in the folder that is being filled.
-func (d *Dir) newID() string {
-	id := NewID()
+// create makes a new file.
+func (d *Dir) create(file string) (*os.File, error) {
+	if err := d.makeShard(shardOf(file)); err != nil {
+		return nil, err
+	}
+	return d.root.OpenFile(place(file), os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
+}
+
+// inFill returns the random name of a file, but in the folder that is being filled.
+func (d *Dir) inFill(file string) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.left == 0 {
-		d.fill, d.left = shardOf(id), fillRun
+		d.fill, d.left = shardOf(file), fillRun
 	}
 	d.left--
-	return d.fill + id[shardLength:]
+	return d.fill + file[shardLength:]
 }
 
 // findShards makes durable the folders that are there. Whoever made one (another
@@ -243,8 +258,12 @@ func (d *Dir) usable() error {
 // The caller sees to it that no catalog row shows the blob to a reader and that
 // it is reopened only once at a time. A missing blob wraps [fs.ErrNotExist].
 func (d *Dir) Reopen(id string) (*Writer, error) {
-	if err := checkID("reopening blob", id); err != nil {
+	parts, err := parse("reopening blob", id)
+	if err != nil {
 		return nil, err
+	}
+	if parts.Packed {
+		return nil, fmt.Errorf("reopening blob %s: it is packed with others: %w", id, fs.ErrInvalid)
 	}
 	f, size, err := d.open(id, os.O_RDWR)
 	if err != nil {
@@ -257,18 +276,27 @@ func (d *Dir) Reopen(id string) (*Writer, error) {
 
 // Open opens a blob for reading. A missing blob wraps [fs.ErrNotExist].
 func (d *Dir) Open(id string) (*Reader, error) {
-	if err := checkID("opening blob", id); err != nil {
+	parts, err := parse("opening blob", id)
+	if err != nil {
 		return nil, err
 	}
-	f, size, err := d.open(id, os.O_RDONLY)
+	f, size, err := d.open(parts.File, os.O_RDONLY)
 	if err != nil {
 		return nil, d.fault("opening blob "+id, err)
 	}
-	return &Reader{f: f, size: size}, nil
+	if !parts.Packed {
+		return &Reader{f: f, size: size}, nil
+	}
+	if err := lock(f, unix.LOCK_SH); err != nil {
+		f.Close()
+		return nil, d.fault("opening blob "+id, err)
+	}
+	return &Reader{f: f, packed: true, base: parts.Offset, size: max(0, min(parts.Size, size-parts.Offset))}, nil
 }
 
-func (d *Dir) open(id string, flag int) (*os.File, int64, error) {
-	f, err := d.root.OpenFile(place(id), flag, 0)
+// open opens a file of blobs.
+func (d *Dir) open(file string, flag int) (*os.File, int64, error) {
+	f, err := d.root.OpenFile(place(file), flag, 0)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -283,16 +311,16 @@ func (d *Dir) open(id string, flag int) (*os.File, int64, error) {
 	return f, info.Size(), nil
 }
 
-// Walk calls fn for every blob in ascending order of ids, committed or not, with
+// Walk calls fn for every file of blobs in ascending order of ids, committed or not, with
 // its size in bytes and the time of its last change. It ends with the first error
-// of fn, which it returns as it is, or with ctx's. Blobs made or deleted meanwhile
-// may be left out; fn may delete. Files that are not blobs are passed over.
+// of fn, which it returns as it is, or with ctx's. Files made or deleted meanwhile
+// may be left out; fn may delete. What is not a file of blobs is passed over.
 //
-// It holds the ids of one folder at a time, which is a 1024th of the store.
-func (d *Dir) Walk(ctx context.Context, fn func(id string, size int64, modified time.Time) error) error {
-	return d.IDs(ctx, func(ids []string) error {
-		for _, id := range ids {
-			if err := d.visit(ctx, id, fn); err != nil {
+// It holds the names of one folder at a time, which is a 1024th of the store.
+func (d *Dir) Walk(ctx context.Context, fn func(file string, size int64, modified time.Time) error) error {
+	return d.Files(ctx, func(files []string) error {
+		for _, file := range files {
+			if err := d.visit(ctx, file, fn); err != nil {
 				return err
 			}
 		}
@@ -300,20 +328,20 @@ func (d *Dir) Walk(ctx context.Context, fn func(id string, size int64, modified 
 	})
 }
 
-func (d *Dir) visit(ctx context.Context, id string, fn func(string, int64, time.Time) error) error {
+func (d *Dir) visit(ctx context.Context, file string, fn func(string, int64, time.Time) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	info, err := d.root.Lstat(place(id))
+	info, err := d.root.Lstat(place(file))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil // deleted since it was listed
 	case err != nil:
-		return d.fault("listing blob "+id, err)
+		return d.fault("listing blobs "+file, err)
 	case !info.Mode().IsRegular():
 		return nil
 	}
-	return fn(id, info.Size(), info.ModTime())
+	return fn(file, info.Size(), info.ModTime())
 }
 
 // list returns the names in a folder of the store that keep accepts, in order.

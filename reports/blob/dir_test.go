@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sealdrop/sealdrop/reports/blob"
+	"github.com/sealdrop/sealdrop/reports/blob/blobid"
 	"github.com/sealdrop/sealdrop/reports/blob/blobtest"
 )
 
@@ -107,21 +108,6 @@ func hintOf(err error) string {
 	return ""
 }
 
-func TestID(t *testing.T) {
-	t.Parallel()
-	seen := make(map[string]bool)
-	for range 1000 {
-		id := blob.NewID()
-		if !blob.ValidID(id) {
-			t.Fatalf("NewID gave %q, which ValidID refuses", id)
-		}
-		if seen[id] {
-			t.Fatalf("NewID gave %q twice", id)
-		}
-		seen[id] = true
-	}
-}
-
 func TestLayout(t *testing.T) {
 	t.Parallel()
 	d, root := openDir(t)
@@ -162,8 +148,11 @@ func TestBlobsOutliveTheDir(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	// File is the blob itself, for sendfile.
-	if got, err := io.ReadAll(r.File()); err != nil || string(got) != "sealed" {
+	rest, err := r.From(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(rest); err != nil || string(got) != "aled" {
 		t.Errorf("read %q, %v", got, err)
 	}
 }
@@ -269,9 +258,9 @@ func TestWalkPassesOverWhatIsNoBlob(t *testing.T) {
 	t.Parallel()
 	d, root := openDir(t)
 	id := put(t, d, "sealed")
-	misplaced := blob.NewID()
+	misplaced := blobid.New()
 	for misplaced[:2] == id[:2] {
-		misplaced = blob.NewID()
+		misplaced = blobid.New()
 	}
 	for _, name := range []string{"README", "lost+found", "z9", id, id[:2] + "/" + misplaced, id[:2] + "/.nfs0001", "a", "abc"} {
 		if err := os.WriteFile(filepath.Join(root, name), nil, 0o600); err != nil {
@@ -282,7 +271,7 @@ func TestWalkPassesOverWhatIsNoBlob(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(root, otherShard(id)), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Mkdir(filepath.Join(root, id[:2], id[:2]+blob.NewID()[2:]), 0o700); err != nil {
+	if err := os.Mkdir(filepath.Join(root, id[:2], id[:2]+blobid.New()[2:]), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	var got []string
@@ -424,7 +413,7 @@ func TestFoldersAreFilledInTurn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if seen[w.ID()] || !blob.ValidID(w.ID()) {
+		if seen[w.ID()] || !blobid.IsFile(w.ID()) {
 			t.Errorf("id %s", w.ID())
 		}
 		seen[w.ID()] = true

@@ -3,29 +3,45 @@ package blob
 import (
 	"os"
 	"path/filepath"
+
+	"github.com/sealdrop/sealdrop/reports/blob/blobid"
 )
 
 // Link makes target, a path outside the store on the same file system, a further
-// name of a blob's file. It is for backups: whatever the store deletes afterwards,
-// the target keeps. The file is shared, so the blob must be one that is never
-// written to again. A missing blob wraps [fs.ErrNotExist], a target on another
+// name of a file of blobs. It is for backups: whatever the store deletes afterwards,
+// the target keeps; of a pack that has a further name [Dir.Collect] gives back nothing
+// before all of it can go. The file is shared, so it must be a pack, or a blob that is
+// never written to again. A missing file wraps [fs.ErrNotExist], a target on another
 // file system syscall.EXDEV, and one that is there [fs.ErrExist]. The target's
 // name is the caller's to make durable.
-func (d *Dir) Link(id, target string) error {
-	if err := checkID("linking blob", id); err != nil {
+func (d *Dir) Link(file, target string) error {
+	if err := checkFile("linking blobs", file); err != nil {
 		return err
 	}
-	if err := os.Link(filepath.Join(d.path, place(id)), target); err != nil {
-		return d.fault("linking blob "+id, err)
+	if err := os.Link(filepath.Join(d.path, place(file)), target); err != nil {
+		return d.fault("linking blobs "+file, err)
 	}
 	return nil
 }
 
-// Path returns where the blob with a valid id lies below a store's folder, with
-// slashes; the name of its folder is the part before the slash.
-func Path(id string) (string, error) {
-	if err := checkID("placing blob", id); err != nil {
-		return "", err
+// OpenFile opens a whole file of blobs for reading. A missing one wraps [fs.ErrNotExist].
+func (d *Dir) OpenFile(file string) (*os.File, error) {
+	if err := checkFile("opening blobs", file); err != nil {
+		return nil, err
 	}
-	return place(id), nil
+	f, _, err := d.open(file, os.O_RDONLY)
+	if err != nil {
+		return nil, d.fault("opening blobs "+file, err)
+	}
+	return f, nil
+}
+
+// Path returns where a blob with a valid id lies: the path of its file below a store's folder, with
+// slashes; the name of the folder is the part before the slash.
+func Path(id string) (string, blobid.ID, error) {
+	parts, err := parse("placing blob", id)
+	if err != nil {
+		return "", parts, err
+	}
+	return place(parts.File), parts, nil
 }

@@ -51,7 +51,7 @@ func TestLink(t *testing.T) {
 		if err := dir.Link(test.id, filepath.Join(root, "another")); !errors.Is(err, test.want) {
 			t.Errorf("%s: %v", what, err)
 		}
-		if _, err := blob.Path(test.id); (err == nil) != (test.want == fs.ErrNotExist) {
+		if _, _, err := blob.Path(test.id); (err == nil) != (test.want == fs.ErrNotExist) {
 			t.Errorf("path of %s: %v", what, err)
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/sealdrop/sealdrop/reports"
+
+	"github.com/sealdrop/sealdrop/reports/blob/blobid"
 )
 
 // TestWritesReportFullDisk runs everywhere: /dev/full refuses all writes as a full
@@ -27,7 +29,7 @@ func TestWritesReportFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	w := &Writer{dir: d, id: NewID(), f: f}
+	w := &Writer{dir: d, id: blobid.New(), f: f}
 	for name, write := range map[string]func() error{
 		"Write":    func() error { _, err := w.Write([]byte("sealed")); return err },
 		"WriteAt":  func() error { _, err := w.WriteAt([]byte("sealed"), 100); return err },

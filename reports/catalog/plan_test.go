@@ -95,12 +95,15 @@ func TestPlansOfManyFiles(t *testing.T) {
 		"known blobs": func(q *query.Queries) {
 			_, _ = q.ListKnownBlobs(ctx, query.ListKnownBlobsParams{First: "blob7", Last: "blob71", N: 1000})
 		},
+		"blobs of a file": func(q *query.Queries) {
+			_, _ = q.ListBlobsFrom(ctx, query.ListBlobsFromParams{First: "blob7", Last: "blob71", N: 1000})
+		},
 		"due after": func(q *query.Queries) {
 			_, _ = q.ListDueAfter(ctx, query.ListDueAfterParams{Now: 1000, ExpiresAfter: 500, IDAfter: "id500", N: 1000})
 		},
 		"held":       func(q *query.Queries) { _, _ = q.ListHeld(ctx, query.ListHeldParams{ClientID: "acme", N: 100}) },
 		"undigested": func(q *query.Queries) { _, _ = q.ListUndigested(ctx, query.ListUndigestedParams{N: 100}) },
-		"blob":       func(q *query.Queries) { _, _ = q.BlobKnown(ctx, "blob7") },
+		"blob":       func(q *query.Queries) { _, _ = q.BlobKnown(ctx, query.BlobKnownParams{Blob: "blob7", Last: "blob71"}) },
 		"source": func(q *query.Queries) {
 			_, _ = q.GetSource(ctx, query.GetSourceParams{ClientID: "acme", Source: "source7"})
 		},

@@ -15,6 +15,7 @@ import (
 	"github.com/sealdrop/sealdrop/internal/id"
 	"github.com/sealdrop/sealdrop/internal/outbox"
 	"github.com/sealdrop/sealdrop/reports"
+	"github.com/sealdrop/sealdrop/reports/blob/blobid"
 )
 
 // Publication is a sealed report whose blob is durable.
@@ -274,12 +275,12 @@ func (c *Catalog) hide(tx *database.Tx, actor string, row query.Entry, name repo
 	})
 }
 
-// discard hands a blob to the garbage collection.
+// discard hands a blob to the garbage collection: the file that it is in.
 func (c *Catalog) discard(tx *database.Tx, blob string) error {
 	if blob == "" {
 		return nil
 	}
-	err := tx.InsertGarbage(tx.Context(), query.InsertGarbageParams{Blob: blob, Since: database.Micros(c.now())})
+	err := tx.InsertGarbage(tx.Context(), query.InsertGarbageParams{Blob: blobid.File(blob), Since: database.Micros(c.now())})
 	if err != nil {
 		return fmt.Errorf("letting go of a blob: %w", err)
 	}
@@ -288,8 +289,11 @@ func (c *Catalog) discard(tx *database.Tx, blob string) error {
 
 // claim keeps a blob that a row is about to show from the garbage collection,
 // which may have taken it for an orphan while it was written: see
-// [Catalog.Disown].
+// [Catalog.Disown]. A pack may be garbage in part, and its blobs are kept as long as rows show them.
 func (c *Catalog) claim(tx *database.Tx, blob string) error {
+	if blobid.File(blob) != blob {
+		return nil
+	}
 	if err := tx.DeleteGarbage(tx.Context(), blob); err != nil {
 		return fmt.Errorf("claiming a blob: %w", err)
 	}

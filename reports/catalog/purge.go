@@ -12,6 +12,7 @@ import (
 	"github.com/sealdrop/sealdrop/internal/database"
 	"github.com/sealdrop/sealdrop/internal/database/query"
 	"github.com/sealdrop/sealdrop/reports"
+	"github.com/sealdrop/sealdrop/reports/blob/blobid"
 )
 
 // Counts is what a sweep would find at a time.
@@ -74,12 +75,14 @@ func (c *Catalog) letGo(tx *database.Tx, actor string, event audit.Event, rows [
 		return cmp.Or(cmp.Compare(a.ExpiresAt, b.ExpiresAt), cmp.Compare(a.ID, b.ID))
 	})
 	now := c.now()
-	blobs := make([]string, 0, len(rows))
+	var files []string
+	seen := make(map[string]bool) // of a pack, many go at once
 	used := make(map[string]reports.Usage)
 	entries := make([]audit.Entry, 0, len(rows))
 	for _, row := range rows {
-		if row.Blob != "" {
-			blobs = append(blobs, row.Blob)
+		if file := blobid.File(row.Blob); file != "" && !seen[file] {
+			seen[file] = true
+			files = append(files, file)
 		}
 		if reports.State(row.State) != reports.Removed {
 			u := used[row.ClientID]
@@ -91,7 +94,7 @@ func (c *Catalog) letGo(tx *database.Tx, actor string, event audit.Event, rows [
 		}
 		entries = append(entries, audit.Entry{Event: event, Actor: actor, Client: row.ClientID, Subject: row.ID, Detail: detail})
 	}
-	if err := tx.InsertGarbages(blobs, database.Micros(now)); err != nil {
+	if err := tx.InsertGarbages(files, database.Micros(now)); err != nil {
 		return fmt.Errorf("letting go of blobs: %w", err)
 	}
 	fewer := make([]query.AddUsageParams, 0, len(used))
@@ -104,90 +107,121 @@ func (c *Catalog) letGo(tx *database.Tx, actor string, event audit.Event, rows [
 	return audit.AppendAll(tx, now, entries)
 }
 
-// Garbage returns up to limit blobs that no row has shown since before a time.
+// Garbage returns up to limit files, packs among them, of which something was let go, and nothing
+// since a time; those first that wait longest.
 func (c *Catalog) Garbage(ctx context.Context, before time.Time, limit int) ([]string, error) {
 	rows, err := c.db.Read().ListGarbage(ctx, query.ListGarbageParams{Before: database.Micros(before), N: int64(limit)})
 	if err != nil {
 		return nil, fmt.Errorf("listing garbage: %w", err)
 	}
-	blobs := make([]string, 0, len(rows))
+	files := make([]string, 0, len(rows))
 	for _, row := range rows {
-		blobs = append(blobs, row.Blob)
+		files = append(files, row.Blob)
 	}
-	return blobs, nil
+	return files, nil
 }
 
-// ForgetGarbage drops blobs from the garbage table once they are deleted.
-func (c *Catalog) ForgetGarbage(ctx context.Context, blobs []string) error {
-	for len(blobs) > 0 {
+// ForgetGarbage drops files that [Catalog.Garbage] returned for a time from the garbage table,
+// once they are collected. One of which more was let go meanwhile stays.
+func (c *Catalog) ForgetGarbage(ctx context.Context, files []string, before time.Time) error {
+	for len(files) > 0 {
 		n := 0
 		err := c.writeLater(ctx, c.forgetting, func(tx *database.Tx, room int) (int, error) {
-			n = min(room, len(blobs))
-			return n, tx.DeleteGarbages(blobs[:n])
+			n = min(room, len(files))
+			return n, tx.DeleteGarbages(files[:n], database.Micros(before))
 		})
 		if err != nil {
 			return fmt.Errorf("collecting garbage: %w", err)
 		}
-		blobs = blobs[n:]
+		files = files[n:]
 	}
 	return nil
 }
 
-// BlobKnown reports whether any row knows the blob.
-func (c *Catalog) BlobKnown(ctx context.Context, blob string) (bool, error) {
-	known, err := c.db.Read().BlobKnown(ctx, blob)
+// Blobs returns the blobs in a file that rows show, in ascending order.
+func (c *Catalog) Blobs(ctx context.Context, file string) ([]string, error) {
+	var all []string
+	for first := file; ; {
+		page, err := c.db.Read().ListBlobsFrom(ctx, query.ListBlobsFromParams{First: first, Last: blobid.Last(file), N: blobsPage})
+		if err != nil {
+			return nil, fmt.Errorf("looking for the owners of blobs: %w", err)
+		}
+		all = append(all, page...)
+		if len(page) < blobsPage {
+			return all, nil
+		}
+		first = page[len(page)-1] + "0" // right after it
+	}
+}
+
+// blobsPage is how many blobs are listed at a time.
+const blobsPage = 1024
+
+// BlobKnown reports whether any row knows the file, or a blob that is packed into it.
+func (c *Catalog) BlobKnown(ctx context.Context, file string) (bool, error) {
+	found, err := c.db.Read().BlobKnown(ctx, known(file))
 	if err != nil {
 		return true, fmt.Errorf("looking for the owner of a blob: %w", err)
 	}
-	return known != 0, nil
+	return found != 0, nil
 }
 
-// Unknown returns those of the blobs, which are in order, that no row knows.
-func (c *Catalog) Unknown(ctx context.Context, blobs []string) ([]string, error) {
-	if len(blobs) == 0 {
+// known asks for a file and what is in it.
+func known(file string) query.BlobKnownParams {
+	return query.BlobKnownParams{Blob: file, Last: blobid.Last(file)}
+}
+
+// Unknown returns those of the files, which are in order, of which no row knows.
+func (c *Catalog) Unknown(ctx context.Context, files []string) ([]string, error) {
+	if len(files) == 0 {
 		return nil, nil
 	}
-	most := 4 * len(blobs) // there are more only where blobs were lost
-	known, err := c.db.Read().ListKnownBlobs(ctx, query.ListKnownBlobsParams{First: blobs[0], Last: blobs[len(blobs)-1], N: int64(most)})
+	most := 4 * len(files) // there are more only where files were lost, or are packs
+	known, err := c.db.Read().ListKnownBlobs(ctx, query.ListKnownBlobsParams{
+		First: files[0], Last: blobid.Last(files[len(files)-1]), N: int64(most),
+	})
 	if err != nil {
 		return nil, fmt.Errorf("looking for the owners of blobs: %w", err)
 	}
 	all := len(known) < most
+	for i, blob := range known {
+		known[i] = blobid.File(blob)
+	}
 	slices.Sort(known)
 	var unknown []string
-	for _, blob := range blobs {
-		if _, found := slices.BinarySearch(known, blob); found {
+	for _, file := range files {
+		if _, found := slices.BinarySearch(known, file); found {
 			continue
 		}
 		if !all {
-			if found, err := c.BlobKnown(ctx, blob); found || err != nil {
+			if found, err := c.BlobKnown(ctx, file); found || err != nil {
 				if err != nil {
 					return nil, err
 				}
 				continue
 			}
 		}
-		unknown = append(unknown, blob)
+		unknown = append(unknown, file)
 	}
 	return unknown, nil
 }
 
-// Disown hands those of the blobs that no row knows to the garbage collection,
+// Disown hands those of the files of which no row knows to the garbage collection,
 // and returns how many. They are not deleted at once, because one may be an
 // upload that was resumed, or stood still, for longer than expected: when it
 // is committed after all, that takes it back.
-func (c *Catalog) Disown(ctx context.Context, blobs []string) (int, error) {
+func (c *Catalog) Disown(ctx context.Context, files []string) (int, error) {
 	n := 0
 	err := c.write(ctx, func(tx *database.Tx) error {
-		for _, blob := range blobs {
-			known, err := tx.BlobKnown(tx.Context(), blob)
+		for _, file := range files {
+			found, err := tx.BlobKnown(tx.Context(), known(file))
 			if err != nil {
 				return fmt.Errorf("looking for the owner of a blob: %w", err)
 			}
-			if known != 0 {
+			if found != 0 {
 				continue
 			}
-			if err := c.discard(tx, blob); err != nil {
+			if err := c.discard(tx, file); err != nil {
 				return err
 			}
 			n++

@@ -117,7 +117,12 @@ func TestGarbageHasItsGrace(t *testing.T) {
 		if known, err := f.BlobKnown(t.Context(), r.Blob); !known || err != nil {
 			t.Errorf("garbage counts as an orphan: %v, %v", known, err)
 		}
-		wantError(t, "forgetting", f.ForgetGarbage(t.Context(), []string{r.Blob, "never-there"}), nil)
+		now := f.clock.now()
+		wantError(t, "forgetting", f.ForgetGarbage(t.Context(), []string{r.Blob, "never-there"}, now.Add(-time.Microsecond)), nil)
+		if known, err := f.BlobKnown(t.Context(), r.Blob); !known || err != nil {
+			t.Errorf("what was let go since is forgotten: %v, %v", known, err)
+		}
+		wantError(t, "forgetting", f.ForgetGarbage(t.Context(), []string{r.Blob, "never-there"}, now), nil)
 		if known, err := f.BlobKnown(t.Context(), r.Blob); known || err != nil {
 			t.Errorf("known afterwards: %v, %v", known, err)
 		}

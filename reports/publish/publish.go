@@ -184,19 +184,23 @@ func (p *Publisher) publish(ctx context.Context, d Delivery, r io.Reader, sealin
 	*sealing = time.Since(started)
 	if d.Final != nil {
 		if d, name, err = d.land(); err != nil {
-			p.drop(sealed.blob, nil)
+			p.drop(sealed.Stream, nil)
 			return Outcome{}, err
 		}
 	}
 	report, known, err := p.Catalog.Publish(ctx, catalog.Publication{
-		Client: d.Client, Name: name, Blob: sealed.blob, Size: sealed.size, SHA256: sealed.sha256, PlainSize: sealed.plainSize,
+		Client: d.Client, Name: name, Blob: sealed.ID(), Size: sealed.Size(), SHA256: sealed.sha256, PlainSize: sealed.plainSize,
 		SealedTo: names(recipients), Modified: d.Modified, Retention: p.retention(client), Source: p.source(d, content),
 		Held: held != nil, Replace: d.Replace, Again: d.Again, OverQuota: d.OverQuota, Actor: d.Actor, Also: d.also(held),
 	})
 	if err != nil {
-		p.drop(sealed.blob, err)
+		p.drop(sealed.Stream, err)
 		return Outcome{}, err
 	}
+	if known {
+		p.drop(sealed.Stream, nil)
+	}
+	sealed.Settle()
 	if held != nil && report.State == reports.Held {
 		// A key may have come while the report was being sealed to the hold key.
 		if _, err := p.Release(ctx, d.Actor, d.Client, nil); err != nil {
@@ -205,9 +209,6 @@ func (p *Publisher) publish(ctx context.Context, d Delivery, r io.Reader, sealin
 		if now, err := p.Catalog.Report(ctx, report.ID); err == nil {
 			report = now
 		}
-	}
-	if known {
-		p.drop(sealed.blob, nil)
 	}
 	return outcome(report, known, held), nil
 }
@@ -251,18 +252,16 @@ func (p *Publisher) retention(c keys.Client) time.Duration {
 
 // sealed is a report that is durable and that nobody knows of.
 type sealed struct {
-	blob, sha256    string
-	size, plainSize int64
+	*blob.Stream
+	sha256    string
+	plainSize int64
 }
 
 func (p *Publisher) seal(ctx context.Context, d Delivery, to []pgp.Certificate, r io.Reader, content *digest, room catalog.Room) (s sealed, err error) {
 	if err := p.Blobs.Spare(); err != nil {
 		return s, err
 	}
-	w, err := p.Blobs.Create()
-	if err != nil {
-		return s, err
-	}
+	w := p.Blobs.Stream()
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, w.Abort())
@@ -289,7 +288,7 @@ func (p *Publisher) seal(ctx context.Context, d Delivery, to []pgp.Certificate, 
 	if err := w.Commit(); err != nil {
 		return s, err
 	}
-	return sealed{blob: w.ID(), sha256: hex.EncodeToString(out.sum()), size: w.Size(), plainSize: n}, nil
+	return sealed{Stream: w, sha256: hex.EncodeToString(out.sum()), plainSize: n}, nil
 }
 
 // source stands for a delivery: a keyed hash over the client, the name and the
@@ -352,14 +351,15 @@ func (p *Publisher) copy(ctx context.Context, w io.Writer, r io.Reader, content 
 }
 
 // drop deletes a durable blob that no row came to show. Where it is not sure
-// that none did, the blob is left to the orphan sweep.
-func (p *Publisher) drop(blob string, err error) {
+// that none did, the blob is not settled, and left to the orphan sweep.
+func (p *Publisher) drop(b *blob.Stream, err error) {
 	if errors.Is(err, database.ErrUnknownOutcome) {
 		return
 	}
-	if err := p.Blobs.Delete(blob); err != nil {
-		p.Log.Warn("a blob could not be deleted; a sweep will", "event", "blob.not-deleted", "blob", blob, "error", err)
+	if err := p.Blobs.Delete(b.ID()); err != nil {
+		p.Log.Warn("a blob could not be deleted; a sweep will", "event", "blob.not-deleted", "blob", b.ID(), "error", err)
 	}
+	b.Settle()
 }
 
 func names(certs []pgp.Certificate) []string {

@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,6 +24,8 @@ import (
 	"github.com/sealdrop/sealdrop/keys/pgp"
 	"github.com/sealdrop/sealdrop/reports"
 	"github.com/sealdrop/sealdrop/reports/blob"
+	"github.com/sealdrop/sealdrop/reports/blob/blobid"
+	"github.com/sealdrop/sealdrop/reports/blob/blobtest"
 	"github.com/sealdrop/sealdrop/reports/catalog"
 	"github.com/sealdrop/sealdrop/reports/publish"
 )
@@ -107,17 +110,29 @@ func (f *fixture) deliver(tb testing.TB, d publish.Delivery, content string) pub
 	return o
 }
 
-// blobCount counts what is in the store, minus what is garbage already.
+// blobCount counts the blobs in the store, of which each takes a page, without what is garbage.
 func (f *fixture) blobCount(tb testing.TB) (n int) {
 	tb.Helper()
-	if err := f.blobs.Walk(context.Background(), func(string, int64, time.Time) error { n++; return nil }); err != nil {
-		tb.Fatal(err)
-	}
 	garbage, err := f.catalog.Garbage(context.Background(), time.Now().Add(time.Hour), 10000)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return n - len(garbage)
+	slices.Sort(garbage)
+	if done, err := f.blobs.Collect(context.Background(), garbage, f.catalog.Blobs); err != nil || len(done) != len(garbage) {
+		tb.Fatalf("of %d files, %d are collected, %v", len(garbage), len(done), err)
+	}
+	err = f.blobs.Walk(context.Background(), func(file string, _ int64, _ time.Time) error {
+		content, err := f.blobs.OpenFile(file)
+		if err == nil {
+			defer content.Close()
+			n += int(blobtest.Data(tb, content) / blobid.PageSize)
+		}
+		return err
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return n
 }
 
 func (f *fixture) sealedTo(tb testing.TB, r reports.Report) []string {

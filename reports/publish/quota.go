@@ -42,7 +42,7 @@ func (p *Publisher) room(ctx context.Context, d Delivery, name reports.Name, hel
 
 // roomWriter writes to a blob, as far as there is room.
 type roomWriter struct {
-	*blob.Writer
+	*blob.Stream
 	room catalog.Room
 }
 
@@ -50,7 +50,7 @@ func (w *roomWriter) Write(b []byte) (int, error) {
 	if w.Size() > w.room.Bytes-int64(len(b)) {
 		return 0, w.room.Check(math.MaxInt64)
 	}
-	return w.Writer.Write(b)
+	return w.Stream.Write(b)
 }
 
 // knownOr returns refused, unless that is for want of quota and what r holds was

@@ -89,10 +89,7 @@ func (p *Publisher) release(ctx context.Context, actor string, held reports.Repo
 		return r, false, err
 	}
 	defer content.Close()
-	w, err := p.Blobs.Create()
-	if err != nil {
-		return r, false, err
-	}
+	w := p.Blobs.Stream()
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, w.Abort())
@@ -111,7 +108,9 @@ func (p *Publisher) release(ctx context.Context, actor string, held reports.Repo
 		SealedTo: names(to), Retention: p.retention(c), Actor: actor,
 	})
 	if err != nil {
-		p.drop(w.ID(), err)
+		p.drop(w, err)
+		return r, done, err
 	}
-	return r, done, err
+	w.Settle()
+	return r, done, nil
 }

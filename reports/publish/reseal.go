@@ -220,10 +220,7 @@ func (run *resealing) readdress(ctx context.Context, r reports.Report, sealed io
 	if err := run.Blobs.Spare(); err != nil {
 		return Failed, err
 	}
-	w, err := run.Blobs.Create()
-	if err != nil {
-		return Failed, err
-	}
+	w := run.Blobs.Stream()
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, w.Abort())
@@ -240,11 +237,12 @@ func (run *resealing) readdress(ctx context.Context, r reports.Report, sealed io
 		ID: r.ID, Was: r.Blob, Blob: w.ID(), Size: w.Size(), SHA256: hex.EncodeToString(digest.Sum(nil)),
 		SealedTo: names(run.to), Actor: run.actor,
 	})
-	switch {
-	case err != nil:
-		run.drop(w.ID(), err)
+	if err != nil {
+		run.drop(w, err)
 		return Failed, err
-	case !done:
+	}
+	w.Settle()
+	if !done {
 		return Gone, nil
 	}
 	return Resealed, nil

@@ -38,12 +38,12 @@ func (d *download) ReadAt(p []byte, off int64) (int, error) {
 }
 
 func (d *download) SendTo(w io.Writer, off int64) (int64, error) {
-	if _, err := d.content.File().Seek(off, io.SeekStart); err != nil {
+	rest, err := d.content.From(off)
+	if err != nil {
 		d.TransferError(err)
 		return 0, err
 	}
-	// A limited reader of a file is what net.TCPConn hands to sendfile.
-	n, err := io.Copy(w, io.LimitReader(d.content.File(), d.content.Size()-off))
+	n, err := io.Copy(w, rest)
 	if err == nil && n < d.content.Size()-off {
 		err = io.ErrUnexpectedEOF // the blob is shorter than it was
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/sealdrop/sealdrop/internal/database/query"
 	"github.com/sealdrop/sealdrop/reports"
 	"github.com/sealdrop/sealdrop/reports/blob"
+	"github.com/sealdrop/sealdrop/reports/blob/blobid"
 	"github.com/sealdrop/sealdrop/reports/catalog"
 	"github.com/sealdrop/sealdrop/server/folder"
 	"github.com/sealdrop/sealdrop/server/folder/foldertest"
@@ -196,7 +197,7 @@ func TestPartialWithoutItsBlob(t *testing.T) {
 	g := newGateway(t)
 	f := g.session(t, "one")
 	err := g.Catalog.SavePartial(t.Context(), catalog.Partial{
-		Client: clientID(t, "one"), Name: parseName(t, "a"), Blob: blob.NewID(), Size: 100,
+		Client: clientID(t, "one"), Name: parseName(t, "a"), Blob: blobid.New(), Size: 100,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -116,14 +116,20 @@ func (q *Queries) ApproveKey(ctx context.Context, arg ApproveKeyParams) error {
 }
 
 const blobKnown = `-- name: BlobKnown :one
-SELECT CAST(CASE WHEN EXISTS (SELECT 1 FROM entries WHERE entries.blob = $1 AND entries.blob <> '')
+SELECT CAST(CASE WHEN EXISTS (SELECT 1 FROM entries WHERE entries.blob >= $1 AND entries.blob < $2 AND entries.blob <> '')
     OR EXISTS (SELECT 1 FROM partials WHERE partials.blob = $1)
     OR EXISTS (SELECT 1 FROM garbage WHERE garbage.blob = $1) THEN 1 ELSE 0 END AS BIGINT)
 `
 
-// That a blob is not ” tells SQLite that it may use the index.
-func (q *Queries) BlobKnown(ctx context.Context, blob string) (int64, error) {
-	row := q.db.QueryRowContext(ctx, blobKnown, blob)
+type BlobKnownParams struct {
+	Blob string
+	Last string
+}
+
+// Whether any row knows a file, or a blob that is packed into it: these come before last. That a blob is not ”
+// tells SQLite that it may use the index.
+func (q *Queries) BlobKnown(ctx context.Context, arg BlobKnownParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, blobKnown, arg.Blob, arg.Last)
 	var column_1 int64
 	err := row.Scan(&column_1)
 	return column_1, err
@@ -1689,7 +1695,8 @@ func (q *Queries) InsertEntry(ctx context.Context, arg InsertEntryParams) error 
 
 const insertGarbage = `-- name: InsertGarbage :exec
 
-INSERT INTO garbage (blob, since) VALUES ($1, $2) ON CONFLICT DO NOTHING
+INSERT INTO garbage (blob, since) VALUES ($1, $2)
+ON CONFLICT (blob) DO UPDATE SET since = excluded.since WHERE excluded.since > garbage.since
 `
 
 type InsertGarbageParams struct {
@@ -1698,6 +1705,7 @@ type InsertGarbageParams struct {
 }
 
 // ## Garbage
+// Of a pack, the grace begins anew with each member that is let go.
 func (q *Queries) InsertGarbage(ctx context.Context, arg InsertGarbageParams) error {
 	_, err := q.db.ExecContext(ctx, insertGarbage, arg.Blob, arg.Since)
 	return err
@@ -2328,6 +2336,40 @@ func (q *Queries) ListBans(ctx context.Context, arg ListBansParams) ([]Ban, erro
 			return nil, err
 		}
 		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listBlobsFrom = `-- name: ListBlobsFrom :many
+SELECT blob FROM entries WHERE blob <> '' AND blob >= $1 AND blob < $2 ORDER BY blob LIMIT CAST($3 AS BIGINT)
+`
+
+type ListBlobsFromParams struct {
+	First string
+	Last  string
+	N     int64
+}
+
+// Those of files, from first to before last.
+func (q *Queries) ListBlobsFrom(ctx context.Context, arg ListBlobsFromParams) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, listBlobsFrom, arg.First, arg.Last, arg.N)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var blob string
+		if err := rows.Scan(&blob); err != nil {
+			return nil, err
+		}
+		items = append(items, blob)
 	}
 	if err := rows.Close(); err != nil {
 		return nil, err
@@ -3264,9 +3306,9 @@ func (q *Queries) ListKeys(ctx context.Context, clientID string) ([]Key, error) 
 }
 
 const listKnownBlobs = `-- name: ListKnownBlobs :many
-SELECT entries.blob FROM entries WHERE entries.blob <> '' AND entries.blob >= $2 AND entries.blob <= $3
-UNION ALL SELECT partials.blob FROM partials WHERE partials.blob >= $2 AND partials.blob <= $3
-UNION ALL SELECT garbage.blob FROM garbage WHERE garbage.blob >= $2 AND garbage.blob <= $3
+SELECT entries.blob FROM entries WHERE entries.blob <> '' AND entries.blob >= $2 AND entries.blob < $3
+UNION ALL SELECT partials.blob FROM partials WHERE partials.blob >= $2 AND partials.blob < $3
+UNION ALL SELECT garbage.blob FROM garbage WHERE garbage.blob >= $2 AND garbage.blob < $3
 LIMIT CAST($1 AS BIGINT)
 `
 
@@ -3276,7 +3318,7 @@ type ListKnownBlobsParams struct {
 	Last  string
 }
 
-// Those from first to last.
+// Those from first to before last.
 func (q *Queries) ListKnownBlobs(ctx context.Context, arg ListKnownBlobsParams) ([]string, error) {
 	rows, err := q.db.QueryContext(ctx, listKnownBlobs, arg.N, arg.First, arg.Last)
 	if err != nil {

@@ -29,6 +29,7 @@ import (
 	"github.com/sealdrop/sealdrop/keys/pgp"
 	"github.com/sealdrop/sealdrop/reports"
 	"github.com/sealdrop/sealdrop/reports/blob"
+	"github.com/sealdrop/sealdrop/reports/blob/blobtest"
 	"github.com/sealdrop/sealdrop/reports/catalog"
 	"github.com/sealdrop/sealdrop/reports/notify/contact"
 	"github.com/sealdrop/sealdrop/reports/notify/courier"
@@ -475,12 +476,7 @@ func TestDamagedIsNotSent(t *testing.T) {
 		f := newFixture(t)
 		f.certifyNew(t)
 		r := f.report(t)
-		data := f.sealed(t, r)
-		data[len(data)/2] ^= 1
-		path := filepath.Join(f.dir, "blobs", r.Blob[:2], r.Blob)
-		if err := os.WriteFile(path, data, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		blobtest.Damage(t, filepath.Join(f.dir, "blobs"), r.Blob)
 		_, err := f.Deliver(t.Context(), parcel(r, form))
 		var permanent interface{ Permanent() bool }
 		if !strings.Contains(fmt.Sprint(err), "sealdrop fsck") || errors.As(err, &permanent) && permanent.Permanent() || len(f.server.took()) > 0 {

@@ -1,0 +1,277 @@
+package blob
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sealdrop/sealdrop/internal/durable"
+	"github.com/sealdrop/sealdrop/reports/blob/blobid"
+)
+
+const (
+	// largestMember is the size from which on a blob has a file of its own: what is
+	// saved is felt no more then.
+	largestMember = 128 << 10
+	// mostMembers, largestPack (in bytes) and packAge bound a pack, and with it what is copied for a
+	// backup that lacks a few of its members. What is put together in little time is
+	// also purged together.
+	mostMembers = 1024
+	largestPack = 16 << 20
+	packAge     = time.Hour
+)
+
+// pack is a file that members are added to. It belongs to the process that made it. Its
+// fields are guarded by [Dir.packing] but for those that say otherwise.
+type pack struct {
+	id    string
+	f     *os.File
+	born  time.Time
+	syncs durable.Shared        // of members that are committed at once
+	fault atomic.Pointer[error] // the first failed fsync; by itself safe
+
+	end     int64 // where the next member begins
+	members int
+	// unsettled counts members that rows may still come to show. While there are any the
+	// file's lock is held.
+	unsettled int
+	retired   bool // it takes no more, and is closed once all members are settled
+}
+
+// pages returns the length in bytes of the pages that n bytes take.
+func pages(n int64) int64 { return (n + blobid.PageSize - 1) &^ (blobid.PageSize - 1) }
+
+// takes reports whether a pack has room for n more bytes.
+func (p *pack) takes(n int64) bool {
+	return p.members < mostMembers && p.end+n <= largestPack && time.Since(p.born) < packAge && p.fault.Load() == nil
+}
+
+// hold keeps the pack from being collected. It returns errInUse where that is just being
+// done, or was.
+func (p *pack) hold() error {
+	if p.unsettled == 0 {
+		if err := lock(p.f, unix.LOCK_SH|unix.LOCK_NB); err != nil {
+			return err
+		}
+		switch n, err := links(p.f); {
+		case err != nil:
+			return err
+		case n == 0:
+			return errInUse // it was removed, since nothing in it was shown any more
+		}
+	}
+	p.unsettled++
+	return nil
+}
+
+// sync makes durable what was written. After the first failure it only ever returns that one again.
+func (p *pack) sync() error {
+	if fault := p.fault.Load(); fault != nil {
+		return *fault
+	}
+	err := p.f.Sync()
+	if err != nil {
+		p.fault.Store(&err)
+	}
+	return err
+}
+
+// reserve returns room for n bytes in a pack, which is held for them until [Dir.settle].
+func (d *Dir) reserve(n int64) (*pack, int64, error) {
+	d.packing.Lock()
+	defer d.packing.Unlock()
+	if d.current == nil || !d.current.takes(n) || d.current.hold() != nil {
+		d.retire()
+		err := errInUse
+		for errors.Is(err, errInUse) { // a sweep may be faster than the lock
+			err = d.newPack()
+		}
+		if err != nil {
+			return nil, 0, err
+		}
+	}
+	p := d.current
+	offset := p.end
+	p.end += pages(n)
+	p.members++
+	return p, offset, nil
+}
+
+// newPack makes a pack that is held once, and its name durable.
+func (d *Dir) newPack() error {
+	id := d.inFill(blobid.NewPack())
+	f, err := d.create(id)
+	if err != nil {
+		return err
+	}
+	p := &pack{id: id, f: f, born: time.Now()}
+	if err = p.hold(); err == nil {
+		err = d.syncShard(shardOf(id))
+	} else if !errors.Is(err, errInUse) {
+		err = fmt.Errorf("%w: %w", errNoLocks, err)
+	}
+	if err != nil {
+		return errors.Join(err, f.Close(), d.deleted(id, d.root.Remove(place(id))))
+	}
+	d.current = p
+	return nil
+}
+
+// retire has the current pack take no more.
+func (d *Dir) retire() {
+	p := d.current
+	if p == nil {
+		return
+	}
+	d.current, p.retired = nil, true
+	if p.unsettled == 0 {
+		p.f.Close() // what it holds is durable
+	}
+}
+
+// settle lets a member's hold of its pack go.
+func (d *Dir) settle(p *pack) {
+	d.packing.Lock()
+	defer d.packing.Unlock()
+	p.unsettled--
+	switch {
+	case p.unsettled > 0:
+	case p.retired:
+		p.f.Close() // what it holds is durable
+	default:
+		_ = lock(p.f, unix.LOCK_UN)
+	}
+}
+
+var (
+	// errInUse says that a pack can't be had, because somebody else is at it.
+	errInUse = errors.New("in use")
+	// errNoLocks says that there can be no packs.
+	errNoLocks = errors.New("the file system has no locks")
+)
+
+// collectPack gives back what no row shows any more of a pack.
+func (d *Dir) collectPack(ctx context.Context, folder *os.Root, id string, live func(context.Context, string) ([]string, error)) error {
+	f, err := folder.OpenFile(id, os.O_RDWR, 0)
+	if err != nil {
+		return d.deleted(id, err)
+	}
+	defer f.Close() // and with it the lock
+	switch err := lock(f, unix.LOCK_EX|unix.LOCK_NB); {
+	case errors.Is(err, errInUse):
+		return err
+	case err != nil:
+		return d.fault("deleting blobs "+id, err)
+	}
+	// From here on nobody reads it, and nobody adds to it.
+	members, err := live(ctx, id)
+	if err != nil {
+		return err
+	}
+	if len(members) == 0 {
+		return d.deleted(id, folder.Remove(id))
+	}
+	if err := d.thin(f, members); err != nil {
+		return d.fault("deleting blobs from "+id, err)
+	}
+	return nil
+}
+
+// thin makes holes of all that lies between members, and makes that durable: nobody would
+// look for them again. Where it can't, the space is free when the whole pack is.
+func (d *Dir) thin(f *os.File, members []string) error {
+	if n, err := links(f); n != 1 || err != nil {
+		return err // a backup has it, too
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	from := int64(0)
+	for _, id := range members {
+		m, err := parse("deleting blobs", id)
+		if err != nil {
+			return err
+		}
+		if m.Offset < from {
+			return fmt.Errorf("member %s lies in another one", id)
+		}
+		if err := hole(f, from, m.Offset); err != nil {
+			return err
+		}
+		from = m.Offset + pages(m.Size)
+	}
+	if err := hole(f, from, pages(info.Size())); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+// punch makes a hole of one member of a pack.
+func (d *Dir) punch(m blobid.ID) error {
+	f, _, err := d.open(m.File, os.O_RDWR)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if n, err := links(f); n != 1 || err != nil {
+		return err // a backup has it, too
+	}
+	return hole(f, m.Offset, m.Offset+pages(m.Size))
+}
+
+// hole gives back what lies between two places. Where the file system can't, it does nothing.
+func hole(f *os.File, from, to int64) error {
+	if from >= to {
+		return nil
+	}
+	err := control(f, func(fd int) error {
+		return unix.Fallocate(fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, from, to-from)
+	})
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
+		return nil
+	}
+	return err
+}
+
+// lock takes or leaves a file's lock; errInUse says that somebody else has it.
+func lock(f *os.File, how int) error {
+	err := control(f, func(fd int) error { return unix.Flock(fd, how) })
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return errInUse
+	}
+	return err
+}
+
+// links returns how many names a file has.
+func links(f *os.File) (uint64, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, errors.New("the system does not tell how many names a file has")
+	}
+	return uint64(stat.Nlink), nil
+}
+
+// control calls fn with a file's descriptor, again when a signal came between.
+func control(f *os.File, fn func(fd int) error) error {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var done error
+	err = conn.Control(func(fd uintptr) {
+		for done = fn(int(fd)); errors.Is(done, unix.EINTR); done = fn(int(fd)) {
+		}
+	})
+	return errors.Join(err, done)
+}
