@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -22,6 +23,7 @@ import (
 type filling struct {
 	clients []string // who they are dealt to in turn; they must be there
 	reports int
+	size    int  // of each, in bytes; 0 for that of a statement
 	expired bool // they are due
 }
 
@@ -31,13 +33,28 @@ func reportName(i int) string { return fmt.Sprintf("statement-%08d.csv.pgp", i) 
 // blobDigits stand for the hexadecimal ones in a blob's id, which has no 0, 1, 8 and 9.
 var blobDigits = strings.NewReplacer("0", "g", "1", "h", "8", "i", "9", "j")
 
-// blobID is the blob of report i; they are spread over 256 folders.
-func blobID(i int) string { return blobDigits.Replace(fmt.Sprintf("%02x%024x", i%256, i)) }
+// packed is how many reports are in a pack.
+const packed = 512
+
+// pageSize is what they begin at multiples of, in bytes.
+const pageSize = 4096
+
+// pagesOf returns how many pages a number of bytes takes.
+func pagesOf(size int) int { return (size + pageSize - 1) / pageSize }
+
+// packID is pack p of reports; they are spread over 256 folders.
+func packID(p int) string { return blobDigits.Replace(fmt.Sprintf("%02x%024x", p%256, p)) + "0" }
+
+// blobID is the blob of report i.
+func blobID(i, size int) string {
+	return packID(i/packed) + fmt.Sprintf("%04x%06x", i%packed*pagesOf(size), size)
+}
 
 const (
-	blobSQL = `replace(replace(replace(replace(printf('%02x%024x', i % 256, i), '0', 'g'), '1', 'h'), '8', 'i'), '9', 'j')`
-	// reportsSQL takes the number of reports and of clients, the size, and when they were
-	// published and expire: one after the other, which is what the gateway's ids follow, too.
+	blobSQL = `replace(replace(replace(replace(printf('%02x%024x', i / 512 % 256, i / 512), '0', 'g'), '1', 'h'), '8', 'i'), '9', 'j')` +
+		` || '0' || printf('%04x%06x', i % 512 * ?6, ?3)`
+	// reportsSQL takes the number of reports and of clients, the size, when they were
+	// published and expire: one after the other, which is what the gateway's ids follow, too; and the pages of each.
 	reportsSQL = `WITH RECURSIVE n(i) AS (VALUES (0) UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1)
 INSERT INTO entries (id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at, published_at,
 	modified_at, expires_at, collected_at, removed_at, legal_hold, hold_reason, replaces, coverage)
@@ -93,7 +110,8 @@ func fillEntries(ctx context.Context, tx *sql.Tx, f filling) error {
 	if f.expired {
 		expires = time.Now().Add(-time.Minute)
 	}
-	if _, err := tx.ExecContext(ctx, reportsSQL, f.reports, len(f.clients), smallFile, published.UnixMicro(), expires.UnixMicro()); err != nil {
+	size := cmp.Or(f.size, smallFile)
+	if _, err := tx.ExecContext(ctx, reportsSQL, f.reports, len(f.clients), size, published.UnixMicro(), expires.UnixMicro(), pagesOf(size)); err != nil {
 		return err
 	}
 	for _, statement := range append(indexes, usageSQL, "DROP TABLE dealt") {
@@ -134,28 +152,27 @@ func dropIndexes(ctx context.Context, tx *sql.Tx) ([]string, error) {
 // mostLinks is how many names one file gets; ext4 allows 65,000.
 const mostLinks = 50_000
 
-// link makes the blobs of n reports: names of one file for many of them, as their content
+// link makes the blobs of n reports: names of one pack for many of them, as their content
 // does not count.
 func (g *gateway) link(n int) error {
-	return makeBlobs(filepath.Join(g.dir, "data", "blobs"), n, func(path string, i int) error {
-		if i%mostLinks == 0 {
-			return os.WriteFile(path, make([]byte, smallFile), 0o600)
+	blobs := filepath.Join(g.dir, "data", "blobs")
+	return makePacks(blobs, n, func(path string, p int) error {
+		if p%mostLinks == 0 {
+			return os.WriteFile(path, make([]byte, packed*pageSize*pagesOf(smallFile)), 0o600)
 		}
-		first := blobID(i - i%mostLinks)
-		return os.Link(filepath.Join(g.dir, "data", "blobs", first[:2], first), path)
+		first := packID(p - p%mostLinks)
+		return os.Link(filepath.Join(blobs, first[:2], first), path)
 	})
 }
 
-// makeBlobs makes n files as the blob store would lay them out.
-func makeBlobs(dir string, n int, create func(path string, i int) error) error {
-	for i := range min(n, 256) {
-		if err := os.MkdirAll(filepath.Join(dir, blobID(i)[:2]), 0o700); err != nil {
+// makePacks makes the packs of n reports as the blob store would lay them out.
+func makePacks(dir string, n int, create func(path string, p int) error) error {
+	for p := range (n + packed - 1) / packed {
+		id := packID(p)
+		if err := os.MkdirAll(filepath.Join(dir, id[:2]), 0o700); err != nil {
 			return err
 		}
-	}
-	for i := range n {
-		id := blobID(i)
-		if err := create(filepath.Join(dir, id[:2], id), i); err != nil {
+		if err := create(filepath.Join(dir, id[:2], id), p); err != nil {
 			return err
 		}
 	}

@@ -84,8 +84,11 @@ func TestQuantile(t *testing.T) {
 // TestBlobID pins the ids that blobSQL makes, too.
 func TestBlobID(t *testing.T) {
 	t.Parallel()
-	for i, want := range map[int]string{0: "ggg" + strings.Repeat("g", 23), 511: "ff" + strings.Repeat("g", 21) + "hff", 0x89: "ij" + strings.Repeat("g", 22) + "ij"} {
-		if got := blobID(i); got != want {
+	for i, want := range map[int]string{
+		0: strings.Repeat("g", 26) + "00000005000", 511: strings.Repeat("g", 26) + "009fb005000",
+		0x1ff<<9 + 3: "ff" + strings.Repeat("g", 21) + "hff0000f005000", 0x89 << 9: "ij" + strings.Repeat("g", 22) + "ij00000005000",
+	} {
+		if got := blobID(i, smallFile); got != want {
 			t.Errorf("the blob of report %d is %s, not %s", i, got, want)
 		}
 	}

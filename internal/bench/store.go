@@ -172,27 +172,43 @@ const dueBlob = 512
 
 func preparePurge(_ context.Context, b *bench) (prepared, error) {
 	n := b.scaled(1_000_000, 2000)
-	create := func(path string, _ int) error { return os.WriteFile(path, make([]byte, dueBlob), 0o600) }
 	return prepared{
-		what: fmt.Sprintf("purging %d reports that are due, while other clients log in and read; find -delete: the same files", n),
+		what: fmt.Sprintf("purging %d reports that are due, while other clients log in and read; find -delete: as many files, a file for each report", n),
 		sides: []side{
-			{own, func(ctx context.Context, _ int) (sample, error) { return b.purge(ctx, n, create) }},
+			{own, func(ctx context.Context, _ int) (sample, error) { return b.purge(ctx, n) }},
 			{"find", func(ctx context.Context, round int) (sample, error) {
 				dir := filepath.Join(b.data, fmt.Sprint("found", round))
-				if err := makeBlobs(dir, n, create); err != nil {
+				if err := makeFiles(dir, n); err != nil {
 					return nil, err
 				}
+				syscall.Sync() // as before the other side
 				return onCommand(exec.CommandContext(ctx, "find", dir, "-type", "f", "-delete"))
 			}},
 		},
 	}, nil
 }
 
+// makeFiles makes n files in 256 folders.
+func makeFiles(dir string, n int) error {
+	for i := range n {
+		folder := filepath.Join(dir, fmt.Sprintf("%02x", i%256))
+		if i < 256 {
+			if err := os.MkdirAll(folder, 0o700); err != nil {
+				return err
+			}
+		}
+		if err := os.WriteFile(filepath.Join(folder, reportName(i)), make([]byte, dueBlob), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // grace is how long a purged report's blob is kept here.
 const grace = time.Second
 
 // purge fills a gateway with what is due and purges it: the rows, and after the grace the blobs.
-func (b *bench) purge(ctx context.Context, n int, create func(string, int) error) (sample, error) {
+func (b *bench) purge(ctx context.Context, n int) (sample, error) {
 	g, err := b.newGateway(ctx, "SEALDROP_RETENTION_GRACE="+grace.String())
 	if err != nil {
 		return nil, err
@@ -202,10 +218,13 @@ func (b *bench) purge(ctx context.Context, n int, create func(string, int) error
 	if err != nil {
 		return nil, err
 	}
-	if err := g.fill(ctx, filling{clients: clients.ids, reports: n, expired: true}); err != nil {
+	if err := g.fill(ctx, filling{clients: clients.ids, reports: n, size: dueBlob, expired: true}); err != nil {
 		return nil, err
 	}
-	if err := makeBlobs(filepath.Join(g.dir, "data", "blobs"), n, create); err != nil {
+	err = makePacks(filepath.Join(g.dir, "data", "blobs"), n, func(path string, _ int) error {
+		return os.WriteFile(path, make([]byte, packed*pageSize*pagesOf(dueBlob)), 0o600)
+	})
+	if err != nil {
 		return nil, err
 	}
 	server, err := g.serve(ctx) // its own sweep refuses to purge all that there is
