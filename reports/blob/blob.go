@@ -44,7 +44,7 @@
 // are committed to it at once; it is closed later.
 //
 // A crash before the end of these steps leaves at most a file that nobody was told
-// of. There is no rename, because a blob is visible to no one until a catalog
+// of. There is no rename here, because a blob is visible to no one until a catalog
 // row names it; that is the same on an object store. Whoever sweeps finds such
 // orphans with [Dir.Files], and so does who looks for files whose deletion a
 // power loss has undone: [Dir.Delete], [Dir.Collect] and [Writer.Abort] don't sync
@@ -55,6 +55,9 @@
 // committed any more, and a pack takes no more. If it was a folder's, earlier commits are safe but no
 // later one could be vouched for, so the Dir refuses to create and commit from
 // then on; it goes on reading and deleting.
+//
+// [Dir.Repair] puts a blob in place again that is missing or damaged: a file by a new one and a
+// rename, so that readers and backups keep theirs; a member by writing it to its place.
 //
 // # Giving back packs
 //

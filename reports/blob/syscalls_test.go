@@ -36,6 +36,7 @@ func TestMain(m *testing.M) {
 		"file fsync fails":   fileSyncFails,
 		"folder fsync fails": folderSyncFails,
 		"full":               fillUp,
+		"repair":             repairFirst,
 	}[role]
 	if err := run(os.Getenv(rootVar)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -88,20 +89,8 @@ func commitOne(root string) error {
 func TestSyscallOrder(t *testing.T) {
 	t.Parallel()
 	root := filepath.Join(t.TempDir(), "blobs")
-	log := filepath.Join(t.TempDir(), "strace")
-	cmd := inRole(t, "commit", root, "strace", "-f", "-y", "-o", log,
-		"-e", "trace=mkdir,mkdirat,open,openat,write,pwrite64,fsync,fdatasync,sync_file_range,close,rename,renameat,renameat2,link,linkat")
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("strace: %v\n%s", err, stderr.Bytes())
-	}
-	id := strings.TrimSpace(stdout.String())
-	trace, err := os.ReadFile(log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := storeCalls(string(trace), filepath.Dir(root), id)
+	trace, id := traced(t, "commit", root)
+	got := storeCalls(trace, filepath.Dir(root), id)
 	want := []string{
 		"mkdirat blobs",
 		"fsync .",
@@ -117,6 +106,24 @@ func TestSyscallOrder(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("the system calls were\n\t%s\nwant\n\t%s", strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
 	}
+}
+
+// traced runs a role under strace, and returns what was seen and what the role printed.
+func traced(t *testing.T, role, root string) (trace, printed string) {
+	t.Helper()
+	log := filepath.Join(t.TempDir(), "strace")
+	cmd := inRole(t, role, root, "strace", "-f", "-y", "-o", log,
+		"-e", "trace=mkdir,mkdirat,open,openat,write,pwrite64,fsync,fdatasync,sync_file_range,close,rename,renameat,renameat2,link,linkat")
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("strace: %v\n%s", err, stderr.Bytes())
+	}
+	text, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text), strings.TrimSpace(stdout.String())
 }
 
 var (
