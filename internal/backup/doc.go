@@ -1,5 +1,6 @@
 // Package backup copies a gateway's data folder while it is in use, and makes a
-// data folder of such a copy. Start with [Make] and [Restore].
+// data folder of such a copy. Start with [Make] and [Restore]. [Copies] gives single blobs
+// of backups, for what is damaged to be repaired.
 //
 // # What a backup is
 //

@@ -24,7 +24,7 @@ var errNotAsStored = errors.New("the blob is not as it was stored")
 func (m *maker) place(r reports.Report, path, target string) (how string, err error) {
 	if m.previous != "" {
 		before := filepath.Join(m.previous, filepath.FromSlash(path))
-		if hasSize(before, r.Size) && os.Link(before, target) == nil {
+		if hasSize(before, r.Size) && m.holds(before, r) && os.Link(before, target) == nil {
 			return linked, nil
 		}
 	}
@@ -33,6 +33,18 @@ func (m *maker) place(r reports.Report, path, target string) (how string, err er
 		err = errNotAsStored
 	}
 	return how, err
+}
+
+// holds reports whether the previous backup's copy of a blob is right. It is read only where the
+// blob was written to since: a repair may have mended what is still damaged there.
+func (m *maker) holds(before string, r reports.Report) bool {
+	made, err := time.Parse(nameLayout, filepath.Base(m.previous))
+	modified, lookErr := m.Blobs.Modified(r.Blob)
+	if errors.Join(err, lookErr) != nil || modified.Before(made) || r.SHA256 == "" {
+		return true
+	}
+	digest, _, err := digestOf(before)
+	return err == nil && digest == r.SHA256
 }
 
 // put is place for what the previous backup does not have; want is the file's size, -1

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -132,20 +133,33 @@ func (r *restoring) publish(to string) error {
 
 // find returns the backup that a path means.
 func find(path string) (string, error) {
-	switch _, err := os.Stat(filepath.Join(path, manifestName)); {
-	case err == nil && filepath.Ext(filepath.Clean(path)) != partialSuffix:
-		return path, nil
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return "", err
-	}
-	names, err := list(path)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && len(names) == 0 {
-		return "", &NoBackupError{path}
-	}
+	found, err := findAll(path)
 	if err != nil {
 		return "", err
 	}
-	return filepath.Join(path, names[len(names)-1]), nil
+	return found[0], nil
+}
+
+// findAll returns the backups that a path means, the newest first: at least one.
+func findAll(path string) ([]string, error) {
+	switch _, err := os.Stat(filepath.Join(path, manifestName)); {
+	case err == nil && filepath.Ext(filepath.Clean(path)) != partialSuffix:
+		return []string{path}, nil
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	}
+	names, err := list(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(names) == 0 {
+		return nil, &NoBackupError{path}
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i, name := range names {
+		names[i] = filepath.Join(path, name)
+	}
+	slices.Reverse(names)
+	return names, nil
 }
 
 // restoring is one run of [Restore].
