@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sealdrop/sealdrop/internal/backup"
 	"github.com/sealdrop/sealdrop/internal/fsck"
 	"github.com/sealdrop/sealdrop/keys"
 	"github.com/sealdrop/sealdrop/keys/pgp"
@@ -15,26 +16,39 @@ import (
 )
 
 func (a *app) fsckCommand() *cobra.Command {
-	var client string
+	var client, from string
 	var o fsck.Options
 	cmd := &cobra.Command{
-		Use: "fsck [--quick] [--client ID]", Short: "check the catalog against what is stored",
+		Use: "fsck [--quick | --repair BACKUP] [--client ID]", Short: "check the catalog against what is stored",
 		Long: `Looks at every report and upload: its sealed file must be there, with the size and
 the SHA-256 that were recorded, and addressed to the PGP keys that were recorded.
 Then the other way round: files that belong to no report, and files that should have
 been deleted by now. Last, the audit's chain, and the catalog's own structure.
 
-It reads every byte unless --quick says otherwise, changes nothing, and runs beside
-the gateway. Each finding comes with the command that mends it. Uploads whose
+It reads every byte unless --quick says otherwise, changes nothing without --repair, and
+runs beside the gateway. Each finding comes with the command that mends it. Uploads whose
 digest is still being computed are no finding, and neither are deliveries under way.
 
-Exit status: 0 all is well, 1 there are findings.`,
-		Example: "  sealdrop fsck\n  sealdrop fsck --quick\n  sealdrop fsck --client acme -o json",
-		Args:    arguments(),
+With --repair it brings sealed files that are missing or damaged back from BACKUP: one
+that "sealdrop backup" made, or the folder of several, of which the newest that has the
+file is taken. Only what has the SHA-256 that was recorded is put in place, each with an
+audit record; nothing else is changed. Where BACKUP shares files with the gateway by hard
+link it shares their damage: name one on another disk. A finding that can't be repaired
+says why, and what to do instead. After an interrupted run, run it again. A client that
+fetches what is not back yet gets it damaged: where much is missing, stop the gateway first.
+
+Exit status: 0 all is well, or was repaired; 1 there are findings left.`,
+		Example: "  sealdrop fsck\n  sealdrop fsck --quick\n  sealdrop fsck --client acme -o json\n" +
+			"  sealdrop fsck --repair /mnt/backup/sealdrop\n  sealdrop fsck --repair /mnt/backup/sealdrop/20261122T021600Z --client acme",
+		Args: arguments(),
 	}
 	cmd.Flags().BoolVar(&o.Quick, "quick", false, "look at existence and size only; read no content")
 	cmd.Flags().StringVar(&client, "client", "", "only this client's files (`ID`)")
+	cmd.Flags().StringVar(&from, "repair", "", "bring what is missing or damaged back from `BACKUP`, a backup or the folder of several")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := repairFrom(cmd, from, &o); err != nil {
+			return err
+		}
 		if client != "" {
 			var err error
 			if o.Client, err = clientArg(cmd, client); err != nil {
@@ -51,6 +65,24 @@ Exit status: 0 all is well, 1 there are findings.`,
 		})(cmd, args)
 	}
 	return a.outputFlag(cmd)
+}
+
+// repairFrom looks into where --repair names.
+func repairFrom(cmd *cobra.Command, from string, o *fsck.Options) error {
+	switch {
+	case !cmd.Flags().Changed("repair"):
+		return nil
+	case from == "":
+		return usagef(cmd, "--repair is empty; is a variable of your script not set?")
+	case o.Quick:
+		return usagef(cmd, "--repair needs to read every byte; leave --quick out")
+	}
+	copies, err := backup.FindCopies(from)
+	if err != nil {
+		return fmt.Errorf("repairing: %w", err)
+	}
+	o.Copies, o.Actor = copies, actor()
+	return nil
 }
 
 func (a *app) fsck(ctx context.Context, g *gateway, o fsck.Options) error {
@@ -75,7 +107,7 @@ func (a *app) fsck(ctx context.Context, g *gateway, o fsck.Options) error {
 	if err := errors.Join(err, out.end(done)); err != nil {
 		return err
 	}
-	if done.Findings > 0 {
+	if done.Findings > done.Repaired {
 		return errReported
 	}
 	return nil
@@ -119,7 +151,10 @@ func (f *findings) add(found fsck.Finding) {
 	if found.Blob != "" {
 		f.print("    blob:   %s\n", found.Blob)
 	}
-	f.print("    mend:   %s\n", found.Mend)
+	if found.Unrepaired != "" {
+		f.print("    not repaired: %s\n", plain(found.Unrepaired))
+	}
+	f.print("    mend:   %s\n", plain(found.Mend))
 }
 
 // end prints what was looked at, and returns an error of the output.
@@ -133,7 +168,11 @@ func (f *findings) end(done fsck.Summary) error {
 		f.print("%s%s\n}\n", begin, text)
 		return errors.Join(err, f.err)
 	}
-	f.print("%d findings; looked at %d files (%s), %d blobs and %d audit records\n", done.Findings, done.Files, size(done.Bytes), done.Blobs, done.Records)
+	repaired := ""
+	if done.Repaired > 0 {
+		repaired = fmt.Sprintf(", %d of them repaired", done.Repaired)
+	}
+	f.print("%d findings%s; looked at %d files (%s), %d blobs and %d audit records\n", done.Findings, repaired, done.Files, size(done.Bytes), done.Blobs, done.Records)
 	if done.Pending > 0 {
 		f.print("the digest of %d uploads is still being computed\n", done.Pending)
 	}

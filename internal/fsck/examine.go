@@ -22,14 +22,14 @@ func (r *run) examine(ctx context.Context, file reports.Report) (*Finding, error
 	content, err := r.Blobs.Open(file.Blob)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return &Finding{Kind: Missing, Problem: "its blob is not there", Mend: restore}, nil
+		return &Finding{Kind: Missing, Problem: "its blob is not there", Mend: repair}, nil
 	case err != nil:
-		return &Finding{Kind: Damaged, Problem: err.Error(), Mend: restore}, nil
+		return &Finding{Kind: Damaged, Problem: err.Error(), Mend: repair}, nil
 	}
 	defer content.Close()
 	if content.Size() != file.Size {
 		return &Finding{
-			Kind: Truncated, Mend: restore,
+			Kind: Truncated, Mend: repair,
 			Problem: fmt.Sprintf("its blob has %d bytes, and %d were stored", content.Size(), file.Size),
 		}, nil
 	}
@@ -55,10 +55,10 @@ func (r *run) digest(ctx context.Context, file reports.Report, content *blob.Rea
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return &Finding{Kind: Damaged, Problem: fmt.Sprintf("its blob can't be read: %v", err), Mend: restore}, nil
+		return &Finding{Kind: Damaged, Problem: fmt.Sprintf("its blob can't be read: %v", err), Mend: repair}, nil
 	}
 	if hex.EncodeToString(h.Sum(nil)) != file.SHA256 {
-		return &Finding{Kind: Damaged, Problem: "its blob has other bytes than were stored (the SHA-256 differs)", Mend: restore}, nil
+		return &Finding{Kind: Damaged, Problem: "its blob has other bytes than were stored (the SHA-256 differs)", Mend: repair}, nil
 	}
 	return nil, nil
 }

@@ -1,7 +1,8 @@
 // Package fsck checks that what the catalog says is so: that every row has its
 // blob, whole and unchanged, and every blob its row. Start with [Checker.Run].
 //
-// It only reads, and runs beside a gateway that goes on working. What changes
+// It only reads, and runs beside a gateway that goes on working. With [Options].Copies it also
+// repairs: blobs that are missing or damaged are put in place again from a backup. What changes
 // while it looks is looked at again before it is called a finding: a report that
 // was purged or resealed meanwhile is none, nor is an upload whose digest is still
 // being computed, nor a blob that is younger than the grace, which may be somebody's
@@ -48,6 +49,7 @@ const (
 // What mends a finding, as it is shown.
 const (
 	restore = "restore from backup: sealdrop restore BACKUP --to NEWDATA"
+	repair  = "bring it back from a backup: sealdrop fsck --repair BACKUP"
 	sweep   = "sealdrop retention run"
 )
 
@@ -62,6 +64,10 @@ type Finding struct {
 	Problem string `json:"problem"`
 	// Mend is the command that mends it.
 	Mend string `json:"mend"`
+	// Repaired says that it is mended already.
+	Repaired bool `json:"repaired,omitempty"`
+	// Unrepaired says why a repair that was asked for was not possible.
+	Unrepaired string `json:"unrepaired,omitempty"`
 }
 
 // Config is what a [Checker] needs.
@@ -90,6 +96,11 @@ type Options struct {
 	// Client, where it is not zero, selects one client's files; what belongs to
 	// nobody, the audit and the database are then left out.
 	Client reports.ClientID
+	// Copies, if it is not nil, is where blobs that are missing or damaged are repaired from.
+	// It does not go with Quick, which does not see all that is damaged.
+	Copies Copies
+	// Actor is who repairs, for the record.
+	Actor string
 	// Progress, if it is not nil, is told of every file that was looked at.
 	Progress func(bytes int64)
 }
@@ -102,6 +113,7 @@ type Summary struct {
 	Blobs    int64 `json:"blobs"`    // that the store holds
 	Records  int64 `json:"records"`  // of the audit
 	Findings int64 `json:"findings"` // that were handed out
+	Repaired int64 `json:"repaired"` // of them
 }
 
 // page is how many rows are read at a time.
@@ -174,6 +186,7 @@ func (r *run) file(ctx context.Context, file reports.Report) error {
 	if r.options.Progress != nil {
 		defer r.options.Progress(file.Size)
 	}
+	repaired := false
 	for {
 		f, err := r.examine(ctx, file)
 		if err != nil {
@@ -190,8 +203,14 @@ func (r *run) file(ctx context.Context, file reports.Report) error {
 			return err
 		case now.Blob == file.Blob:
 			f.Report, f.Client, f.Name, f.Blob = file.ID, file.Client.String(), file.Name.String(), file.Blob
+			err := r.repair(ctx, file, f, repaired)
+			if err != nil {
+				return err
+			}
 			r.found(*f)
-			return nil
+			if repaired = f.Repaired; !repaired {
+				return nil
+			}
 		}
 		file = now
 	}

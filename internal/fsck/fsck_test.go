@@ -180,15 +180,15 @@ func TestEachDamageIsFound(t *testing.T) {
 	}{
 		{name: "nothing", damage: func(*testing.T, *fixture) {}},
 		{
-			name: "a byte flipped", want: fsck.Damaged, mend: "sealdrop restore",
+			name: "a byte flipped", want: fsck.Damaged, mend: "sealdrop fsck --repair BACKUP",
 			damage: func(t *testing.T, f *fixture) { flip(t, f.path(t, f.report.Blob), f.report.Size-10) },
 		},
 		{
-			name: "the first byte flipped", want: fsck.Damaged, mend: "sealdrop restore",
+			name: "the first byte flipped", want: fsck.Damaged, mend: "sealdrop fsck --repair BACKUP",
 			damage: func(t *testing.T, f *fixture) { flip(t, f.path(t, f.report.Blob), 0) },
 		},
 		{
-			name: "cut by a byte", want: fsck.Truncated, quick: true, mend: "sealdrop restore",
+			name: "cut by a byte", want: fsck.Truncated, quick: true, mend: "sealdrop fsck --repair BACKUP",
 			damage: func(t *testing.T, f *fixture) {
 				if err := os.Truncate(f.path(t, f.report.Blob), f.report.Size-1); err != nil {
 					t.Fatal(err)
@@ -196,7 +196,7 @@ func TestEachDamageIsFound(t *testing.T) {
 			},
 		},
 		{
-			name: "an upload grown", want: fsck.Truncated, quick: true, mend: "sealdrop restore",
+			name: "an upload grown", want: fsck.Truncated, quick: true, mend: "sealdrop fsck --repair BACKUP",
 			damage: func(t *testing.T, f *fixture) {
 				if err := os.Truncate(f.path(t, f.upload.Blob), 6); err != nil {
 					t.Fatal(err)
@@ -204,7 +204,7 @@ func TestEachDamageIsFound(t *testing.T) {
 			},
 		},
 		{
-			name: "a blob deleted", want: fsck.Missing, quick: true, mend: "sealdrop restore",
+			name: "a blob deleted", want: fsck.Missing, quick: true, mend: "sealdrop fsck --repair BACKUP",
 			damage: func(t *testing.T, f *fixture) {
 				if err := os.Remove(f.path(t, f.report.Blob)); err != nil {
 					t.Fatal(err)
@@ -212,7 +212,7 @@ func TestEachDamageIsFound(t *testing.T) {
 			},
 		},
 		{
-			name: "a folder in the place of a blob", want: fsck.Damaged, quick: true, mend: "sealdrop restore",
+			name: "a folder in the place of a blob", want: fsck.Damaged, quick: true, mend: "sealdrop fsck --repair BACKUP",
 			damage: func(t *testing.T, f *fixture) {
 				path := f.path(t, f.report.Blob)
 				if err := os.Remove(path); err != nil {
