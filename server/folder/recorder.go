@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,8 +19,15 @@ import (
 type Recorder struct {
 	catalog *catalog.Catalog
 	log     *slog.Logger
-	queue   chan catalog.Transfer
-	done    chan struct{}
+
+	mu      sync.Mutex
+	room    sync.Cond // waiting became shorter
+	waiting []catalog.Transfer
+
+	some chan struct{} // there are some, and
+	many chan struct{} // a whole batch: a transfer wakes the recorder for these two only
+	stop chan struct{}
+	done chan struct{}
 }
 
 const (
@@ -35,41 +43,91 @@ const (
 
 // NewRecorder starts a recorder. Close it after the last session has ended.
 func NewRecorder(c *catalog.Catalog, log *slog.Logger) *Recorder {
-	r := &Recorder{catalog: c, log: log, queue: make(chan catalog.Transfer, recorderQueue), done: make(chan struct{})}
+	r := &Recorder{
+		catalog: c, log: log,
+		some: make(chan struct{}, 1), many: make(chan struct{}, 1),
+		stop: make(chan struct{}), done: make(chan struct{}),
+	}
+	r.room.L = &r.mu
 	go r.work()
 	return r
 }
 
-func (r *Recorder) record(t catalog.Transfer) { r.queue <- t }
-
-func (r *Recorder) work() {
-	defer close(r.done)
-	for first := range r.queue {
-		r.write(r.gather(first))
+func (r *Recorder) record(t catalog.Transfer) {
+	r.mu.Lock()
+	for len(r.waiting) >= recorderQueue {
+		r.room.Wait()
+	}
+	r.waiting = append(r.waiting, t)
+	n := len(r.waiting)
+	r.mu.Unlock()
+	switch n {
+	case 1:
+		wake(r.some)
+	case recorderBatch:
+		wake(r.many)
 	}
 }
 
-// gather returns what comes within a moment, the first included.
-func (r *Recorder) gather(first catalog.Transfer) []catalog.Transfer {
-	batch := []catalog.Transfer{first}
+// wake has who waits for c go on, now or when it comes to wait.
+func wake(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+func (r *Recorder) work() {
+	defer close(r.done)
+	for open := true; open; {
+		select {
+		case <-r.some:
+			open = r.gather()
+		case <-r.stop:
+			open = false
+		}
+		r.write(r.take())
+	}
+	for batch := r.take(); len(batch) > 0; batch = r.take() {
+		r.write(batch)
+	}
+}
+
+// gather waits a moment for more receipts to write with the first, or until there is a
+// batch of them. It returns false when the recorder is to end.
+func (r *Recorder) gather() bool {
 	moment := time.NewTimer(recorderMoment)
 	defer moment.Stop()
-	for len(batch) < recorderBatch {
-		select {
-		case t, open := <-r.queue:
-			if !open {
-				return batch
-			}
-			batch = append(batch, t)
-		case <-moment.C:
-			return batch
-		}
+	select {
+	case <-r.many: // or was, when others of it were written: then these are fewer
+	case <-moment.C:
+	case <-r.stop:
+		return false
 	}
+	return true
+}
+
+// take returns what waits, a batch at most.
+func (r *Recorder) take() []catalog.Transfer {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	batch := slices.Clone(r.waiting[:min(len(r.waiting), recorderBatch)])
+	r.waiting = slices.Delete(r.waiting, 0, len(batch))
+	if len(r.waiting) > 0 {
+		wake(r.some)
+	}
+	if len(r.waiting) >= recorderBatch {
+		wake(r.many)
+	}
+	r.room.Broadcast()
 	return batch
 }
 
 // write writes receipts. One that can't be written keeps none of the others from it.
 func (r *Recorder) write(batch []catalog.Transfer) {
+	if len(batch) == 0 {
+		return
+	}
 	err := r.catalog.Collect(context.Background(), batch...)
 	if err == nil {
 		return
@@ -92,6 +150,6 @@ func (r *Recorder) write(batch []catalog.Transfer) {
 
 // Close writes the receipts that wait, and ends the recorder.
 func (r *Recorder) Close() {
-	close(r.queue)
+	close(r.stop)
 	<-r.done
 }

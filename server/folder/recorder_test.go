@@ -2,6 +2,8 @@ package folder_test
 
 import (
 	"fmt"
+	"io"
+	"sync"
 	"testing"
 
 	"github.com/sealdrop/sealdrop/internal/database"
@@ -47,5 +49,40 @@ func TestReceiptThatCantBeWrittenKeepsBackNoOther(t *testing.T) {
 		if err != nil || (len(receipts) == 1) != (i != 2) {
 			t.Errorf("%s has %d receipts, %v", name, len(receipts), err)
 		}
+	}
+}
+
+// TestReceiptOfNoneIsForgotten: transfers that end at once fill more than one batch, and
+// the last of them none.
+func TestReceiptOfNoneIsForgotten(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t)
+	f := g.session(t, "one")
+	put(t, f, "much", "hello")
+	name := parseName(t, "much")
+	const workers, each = 8, 25
+	var all sync.WaitGroup
+	for range workers {
+		all.Go(func() {
+			for range each {
+				file, err := f.Open(t.Context(), name)
+				if err == nil {
+					_, err = file.ReadAt(make([]byte, 100), 0)
+				}
+				if err != io.EOF {
+					t.Errorf("reading to the end and beyond: %v", err)
+					return
+				}
+				if err := file.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	g.closeRecorder()
+	receipts, err := g.Catalog.Receipts(t.Context(), g.lookup(t, "one", name).ID)
+	if err != nil || len(receipts) != workers*each {
+		t.Errorf("%d receipts, %v", len(receipts), err)
 	}
 }
