@@ -136,6 +136,10 @@ func (f *FS) Open(ctx context.Context, name reports.Name) (File, error) {
 		// The row promises the blob; that it is gone is not the client's doing.
 		return nil, fmt.Errorf("the content of report %s is missing: %v", r.ID, err)
 	}
+	if size := content.Size(); size != r.Size {
+		content.Close()
+		return nil, fmt.Errorf("the content of report %s is damaged: it has %d bytes of %d; see `sealdrop fsck`", r.ID, size, r.Size)
+	}
 	return &download{fs: f, report: r, content: content, started: f.store.Now()}, nil
 }
 

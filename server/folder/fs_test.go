@@ -274,3 +274,21 @@ func TestReadsWhileAFileIsClosed(t *testing.T) {
 	}
 	g.closeRecorder()
 }
+
+// TestCutOffBlobIsNotServed: a client would take what is left of it for the whole file.
+func TestCutOffBlobIsNotServed(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t)
+	f := g.session(t, "one")
+	put(t, f, "statement", "sealed content")
+	w, err := g.Blobs.Reopen(g.lookup(t, "one", parseName(t, "statement")).Blob)
+	if err == nil {
+		err = errors.Join(w.Truncate(6), w.Commit())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if file, err := f.Open(t.Context(), parseName(t, "statement")); err == nil || !strings.Contains(err.Error(), "6 bytes of 14") {
+		t.Errorf("%v, %v", file, err)
+	}
+}
