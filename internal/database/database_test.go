@@ -183,6 +183,31 @@ func TestOneFailureTakesNobodyElseDown(t *testing.T) {
 	})
 }
 
+// TestTheFirstOfATransactionFails: who would have come into its transaction is not in it.
+func TestTheFirstOfATransactionFails(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, e databasetest.Engine) {
+		db := openOn(t, e)
+		wrong := errors.New("wrong")
+		other := make(chan error, 1)
+		err := db.Write(t.Context(), func(tx *database.Tx) error {
+			go func() { other <- db.Write(context.Background(), setMark("other", 1)) }()
+			return errors.Join(setMark("first", 1)(tx), wrong)
+		})
+		if !errors.Is(err, wrong) {
+			t.Errorf("the first: %v", err)
+		}
+		if err := <-other; err != nil {
+			t.Errorf("the other: %v", err)
+		}
+		for name, want := range map[string]error{"first": database.ErrNotFound, "other": nil} {
+			if _, err := db.Read().GetMark(t.Context(), name); !errors.Is(err, want) {
+				t.Errorf("the mark of the %s: %v, want %v", name, err, want)
+			}
+		}
+	})
+}
+
 // TestBrokenRuleIsAConflict also shows that the engine's refusal of one job's
 // statement leaves the others of its transaction alone.
 func TestBrokenRuleIsAConflict(t *testing.T) {

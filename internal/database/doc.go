@@ -21,7 +21,8 @@
 // All writes of a process go through one goroutine. What arrives while a
 // transaction is being synced is gathered into the next one, each function in a
 // savepoint of its own, so that eight producers cost hardly more syncs than one
-// and a failing function takes nobody else down. Other processes (the command
+// and a failing function takes nobody else down. (On SQLite the first has none:
+// its failure ends the transaction before anybody else is in it.) Other processes (the command
 // line beside a running gateway, other gateways) take their turn through the
 // engine's own lock. What can wait, as the batches of a purge can, is written by
 // [DB.WriteLater]: it begins a transaction only when nobody else wants to.

@@ -16,6 +16,10 @@ type engine interface {
 	giveWay(ctx context.Context)
 	// patience bounds a transaction as a whole; 0 is no bound.
 	patience() time.Duration
+	// bare reports whether a function that has a transaction to itself needs no
+	// savepoint, since it is told of each statement that fails and the transaction
+	// goes on.
+	bare() bool
 	// swallowed reports whether err, from releasing a savepoint, says that one
 	// of its statements failed earlier and that its function went on regardless.
 	swallowed(err error) bool

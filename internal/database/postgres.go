@@ -67,6 +67,9 @@ func (postgresEngine) beginOnce(ctx context.Context, writer *sql.DB) (*sql.Tx, e
 // giveWay has nothing to do: the server keeps those who wait in a queue.
 func (postgresEngine) giveWay(context.Context) {}
 
+// bare is false: a statement that fails fails all that come after it.
+func (postgresEngine) bare() bool { return false }
+
 // patience keeps a network that swallows everything from stopping all writes for
 // as long as the system goes on trying.
 func (postgresEngine) patience() time.Duration { return time.Minute }

@@ -60,6 +60,8 @@ func (sqliteEngine) busy(err error) bool {
 
 func (sqliteEngine) patience() time.Duration { return 0 }
 
+func (sqliteEngine) bare() bool { return true }
+
 // swallowed is always false: a statement that fails takes back its own effect
 // only, and the transaction goes on.
 func (sqliteEngine) swallowed(error) bool { return false }

@@ -2,6 +2,7 @@ package database
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"runtime/debug"
 	"time"
@@ -76,7 +77,7 @@ func (db *DB) enter(ctx context.Context, queue chan<- *job, fn func(*Tx) error) 
 
 // WriteLater is [DB.Write] for what can wait, as the batches of a purge can: it lets others go
 // first, here and in other programs, as long as they wait for a moment only. Who writes batch
-// after batch so, in batches of some milliseconds, is hardly noticed.
+// after batch so, is hardly noticed.
 func (db *DB) WriteLater(ctx context.Context, fn func(*Tx) error) error {
 	db.engine.giveWay(ctx)
 	return db.enter(ctx, db.later, fn)
@@ -147,8 +148,7 @@ func (db *DB) commit(first *job) {
 		return
 	}
 	run := db.kept.in(tx)
-	if err := db.runOne(ctx, run, first); err != nil {
-		_ = tx.Rollback() // the transaction is unusable; its error is the one to tell
+	if over, err := db.runFirst(ctx, tx, run, first); over || err != nil {
 		finish(err)
 		return
 	}
@@ -176,6 +176,43 @@ func (db *DB) commit(first *job) {
 	finish(nil)
 }
 
+// runFirst runs the job that a transaction begins with, and reports whether its failure has ended the
+// transaction. As long as it is alone there, it needs no savepoint: SQLite would keep what each page was.
+func (db *DB) runFirst(ctx context.Context, tx *sql.Tx, run query.DBTX, j *job) (over bool, err error) {
+	if !db.engine.bare() {
+		if err := db.runOne(ctx, run, j); err != nil {
+			_ = tx.Rollback() // the transaction is unusable; its error is the one to tell
+			return true, err
+		}
+		return false, nil
+	}
+	if j.err = j.ctx.Err(); j.err == nil {
+		j.err = db.call(ctx, run, j)
+	}
+	if j.err == nil {
+		return false, nil
+	}
+	if err := tx.Rollback(); err != nil {
+		return true, db.lost(j, err)
+	}
+	return true, nil
+}
+
+// call runs a job's function.
+func (db *DB) call(ctx context.Context, tx query.DBTX, j *job) error {
+	return guard(func() error { return j.fn(&Tx{Queries: query.New(tx), ctx: ctx, run: tx}) })
+}
+
+// lost returns why the engine gave a whole transaction up when a job failed, as it does when the disk is full
+// or the server goes away, and taking back what the job did therefore failed with err. Why, the job's first error
+// tells the others; a caller's own error is nobody else's.
+func (db *DB) lost(j *job, err error) error {
+	if own := db.engine.own(j.err); own != nil {
+		return own
+	}
+	return err
+}
+
 // runOne runs one job inside a savepoint. The job's own failure goes to the
 // job; the returned error means that the whole transaction is lost.
 func (db *DB) runOne(ctx context.Context, tx query.DBTX, j *job) error {
@@ -185,7 +222,7 @@ func (db *DB) runOne(ctx context.Context, tx query.DBTX, j *job) error {
 	if _, err := tx.ExecContext(ctx, "SAVEPOINT job"); err != nil {
 		return err
 	}
-	j.err = guard(func() error { return j.fn(&Tx{Queries: query.New(tx), ctx: ctx, run: tx}) })
+	j.err = db.call(ctx, tx, j)
 	if j.err == nil {
 		_, err := tx.ExecContext(ctx, "RELEASE job")
 		if err == nil || !db.engine.swallowed(err) {
@@ -194,13 +231,7 @@ func (db *DB) runOne(ctx context.Context, tx query.DBTX, j *job) error {
 		j.err = fmt.Errorf("internal error in a write: it went on after a statement had failed: %w", err)
 	}
 	if _, err := tx.ExecContext(ctx, "ROLLBACK TO job"); err != nil {
-		// The engine gave the whole transaction up, as it does when the disk is
-		// full or the server goes away. Why, its first error tells the others; a
-		// caller's own error is nobody else's.
-		if own := db.engine.own(j.err); own != nil {
-			return own
-		}
-		return err
+		return db.lost(j, err)
 	}
 	_, err := tx.ExecContext(ctx, "RELEASE job")
 	return err
