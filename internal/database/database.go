@@ -21,7 +21,8 @@ type DB struct {
 	observer atomic.Pointer[func(Committed)]
 
 	jobs    chan *job
-	later   chan *job // that can wait
+	later   chan *job    // that can wait
+	waiting atomic.Int32 // those that wait for their job to be taken, and are not of later
 	closing chan struct{}
 	once    sync.Once
 	done    sync.WaitGroup

@@ -25,7 +25,8 @@
 // its failure ends the transaction before anybody else is in it.) Other processes (the command
 // line beside a running gateway, other gateways) take their turn through the
 // engine's own lock. What can wait, as the batches of a purge can, is written by
-// [DB.WriteLater]: it begins a transaction only when nobody else wants to.
+// [DB.WriteLater]: it begins a transaction only when nobody else wants to, and
+// can ask whether it should end it ([Tx.Awaited]).
 //
 // # Engines
 //

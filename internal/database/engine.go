@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"time"
+
+	"github.com/sealdrop/sealdrop/internal/database/query"
 )
 
 // engine is what SQLite and PostgreSQL do differently once they are open.
@@ -14,6 +16,9 @@ type engine interface {
 	begin(ctx context.Context, writer *sql.DB) (*sql.Tx, error)
 	// giveWay waits, for a moment at most, while others wait to begin.
 	giveWay(ctx context.Context)
+	// awaited reports whether another program waits for the transaction, which
+	// it may be asked in, to end.
+	awaited(ctx context.Context, tx query.DBTX) bool
 	// patience bounds a transaction as a whole; 0 is no bound.
 	patience() time.Duration
 	// bare reports whether a function that has a transaction to itself needs no

@@ -67,6 +67,17 @@ func (postgresEngine) beginOnce(ctx context.Context, writer *sql.DB) (*sql.Tx, e
 // giveWay has nothing to do: the server keeps those who wait in a queue.
 func (postgresEngine) giveWay(context.Context) {}
 
+// lookForWaiters finds who waits for the advisory lock of $1 in the same database.
+const lookForWaiters = `SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objsubid = 1
+	AND classid = ($1::bigint >> 32)::oid AND objid = ($1::bigint & 4294967295)::oid
+	AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))`
+
+// awaited leaves it to the next statement to fail where this one does.
+func (postgresEngine) awaited(ctx context.Context, tx query.DBTX) (waits bool) {
+	err := tx.QueryRowContext(ctx, lookForWaiters, lockKey).Scan(&waits)
+	return waits || err != nil
+}
+
 // bare is false: a statement that fails fails all that come after it.
 func (postgresEngine) bare() bool { return false }
 

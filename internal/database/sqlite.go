@@ -53,6 +53,12 @@ func (e sqliteEngine) begin(ctx context.Context, writer *sql.DB) (*sql.Tx, error
 
 func (e sqliteEngine) giveWay(ctx context.Context) { giveWay(ctx, e.dir) }
 
+func (e sqliteEngine) awaited(context.Context, query.DBTX) bool {
+	look := enqueue(e.dir)
+	defer look.leave()
+	return look.others()
+}
+
 func (sqliteEngine) busy(err error) bool {
 	var engine *sqlite.Error
 	return errors.As(err, &engine) && engine.Code()&0xff == sqlite3.SQLITE_BUSY

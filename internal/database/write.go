@@ -20,12 +20,19 @@ type Tx struct {
 	*query.Queries
 	ctx context.Context
 	run query.DBTX // what the queries are run with
+	db  *DB
 }
 
 // Context returns the context that the transaction's statements must be run
 // with. It is not the caller's: a commit is never tied to a client that may
 // hang up in the middle of it.
 func (tx *Tx) Context() context.Context { return tx.ctx }
+
+// Awaited reports whether anybody waits for the transaction to end, here or in another program. Who
+// has much to write, in a function for [DB.WriteLater], asks now and then, and stops.
+func (tx *Tx) Awaited() bool {
+	return tx.db.waiting.Load() > 0 || tx.db.engine.awaited(tx.ctx, tx.run)
+}
 
 // Committed is what became of a transaction.
 type Committed struct {
@@ -64,20 +71,32 @@ func (db *DB) Write(ctx context.Context, fn func(*Tx) error) error {
 
 func (db *DB) enter(ctx context.Context, queue chan<- *job, fn func(*Tx) error) error {
 	j := &job{ctx: ctx, fn: fn, canWait: queue == db.later, done: make(chan struct{})}
-	select {
-	case queue <- j:
-	case <-db.closing:
-		return ErrClosed
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := db.hand(j, queue); err != nil {
+		return err
 	}
 	<-j.done
 	return db.engine.explain(j.err)
 }
 
+// hand waits until the goroutine that writes takes the job.
+func (db *DB) hand(j *job, queue chan<- *job) error {
+	if !j.canWait {
+		db.waiting.Add(1)
+		defer db.waiting.Add(-1)
+	}
+	select {
+	case queue <- j:
+		return nil
+	case <-db.closing:
+		return ErrClosed
+	case <-j.ctx.Done():
+		return j.ctx.Err()
+	}
+}
+
 // WriteLater is [DB.Write] for what can wait, as the batches of a purge can: it lets others go
 // first, here and in other programs, as long as they wait for a moment only. Who writes batch
-// after batch so, is hardly noticed.
+// after batch so, and ends each when somebody waits for that ([Tx.Awaited]), is hardly noticed.
 func (db *DB) WriteLater(ctx context.Context, fn func(*Tx) error) error {
 	db.engine.giveWay(ctx)
 	return db.enter(ctx, db.later, fn)
@@ -200,7 +219,7 @@ func (db *DB) runFirst(ctx context.Context, tx *sql.Tx, run query.DBTX, j *job) 
 
 // call runs a job's function.
 func (db *DB) call(ctx context.Context, tx query.DBTX, j *job) error {
-	return guard(func() error { return j.fn(&Tx{Queries: query.New(tx), ctx: ctx, run: tx}) })
+	return guard(func() error { return j.fn(&Tx{Queries: query.New(tx), ctx: ctx, run: tx, db: db}) })
 }
 
 // lost returns why the engine gave a whole transaction up when a job failed, as it does when the disk is full

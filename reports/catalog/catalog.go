@@ -19,14 +19,10 @@ type Catalog struct {
 	db    *database.DB
 	now   func() time.Time
 	quota reports.Quota // of clients with none of their own
-
-	purging, forgetting *pace
 }
 
 // New returns the catalog that is kept in db.
-func New(db *database.DB, now func() time.Time) *Catalog {
-	return &Catalog{db: db, now: now, purging: new(pace), forgetting: new(pace)}
-}
+func New(db *database.DB, now func() time.Time) *Catalog { return &Catalog{db: db, now: now} }
 
 // root is the parent id of what lies in a client's folder itself.
 const root = ""
@@ -254,19 +250,6 @@ func mark(ctx context.Context, q *query.Queries, name string) (int64, error) {
 // write runs fn in a transaction; see [database.DB.Write].
 func (c *Catalog) write(ctx context.Context, fn func(*database.Tx) error) error {
 	return outOfSpace(c.db.Write(ctx, fn))
-}
-
-// writeLater runs fn in a transaction that others go before, and tells p how long fn took with as
-// many rows as it returns of as many as there was room for.
-func (c *Catalog) writeLater(ctx context.Context, p *pace, fn func(tx *database.Tx, room int) (rows int, err error)) error {
-	return outOfSpace(c.db.WriteLater(ctx, func(tx *database.Tx) error {
-		room, started := p.size(), c.now()
-		rows, err := fn(tx, room)
-		if err == nil {
-			p.took(room, rows, c.now().Sub(started))
-		}
-		return err
-	}))
 }
 
 func outOfSpace(err error) error {

@@ -163,8 +163,9 @@ func (e *StateError) Error() string {
 func (c *Catalog) RemoveClientReports(ctx context.Context, actor string, client reports.ClientID) (int, error) {
 	n := 0
 	for last := false; !last; {
-		batch := 0
-		err := c.writeLater(ctx, c.purging, func(tx *database.Tx, room int) (int, error) {
+		var batch int
+		var err error
+		batch, last, err = c.writeLater(ctx, func(tx *database.Tx, room int) (int, error) {
 			held, err := tx.CountLegalHolds(tx.Context(), client.String())
 			if err != nil {
 				return 0, err
@@ -176,8 +177,7 @@ func (c *Catalog) RemoveClientReports(ctx context.Context, actor string, client 
 			if err != nil {
 				return 0, err
 			}
-			batch, last = len(rows), len(rows) < room
-			return batch, c.letGo(tx, actor, "report.deleted", rows)
+			return len(rows), c.letGo(tx, actor, "report.deleted", rows)
 		})
 		if err != nil {
 			return n, err

@@ -1,34 +1,39 @@
 package catalog
 
 import (
-	"sync/atomic"
+	"context"
 	"time"
+
+	"github.com/sealdrop/sealdrop/internal/database"
 )
 
 const (
-	// leastBatch and mostBatch bound how many rows one transaction purges.
-	leastBatch, mostBatch = 16, 1000
-	// batchTime is how long the rows of one transaction should take. A login that comes meanwhile waits for
-	// that, and for the sync that ends it.
-	batchTime = 4 * time.Millisecond
+	// chunk is how many rows are purged between two looks whether somebody waits.
+	chunk = 32
+	// mostRows and batchTime bound what one transaction purges while nobody waits. Each takes a sync, and writes
+	// pages of all indexes anew; but who comes during its commit waits for as many pages as it has changed.
+	mostRows, batchTime = 1000, 16 * time.Millisecond
 )
 
-// pace sizes batches by how long the last one took: how many rows go into batchTime depends on the machine, on its
-// load and on the engine. The first is small. Of batches that run side by side any may be the last one.
-type pace struct{ rows atomic.Int64 }
-
-// size returns how many rows the next batch may have.
-func (p *pace) size() int { return int(max(p.rows.Load(), leastBatch)) }
-
-// took tells of a batch: how many rows there were room for, how many there were, and for how long they kept the
-// writer. One batch changes the size by a factor of two at most: it may have been interrupted, or the clock set.
-func (p *pace) took(room, rows int, d time.Duration) {
-	next := 2 * room
-	if d > 0 {
-		next = min(next, int(int64(rows)*int64(batchTime)/int64(d)))
+// writeLater runs fn in a transaction that others go before, again and again with room for a chunk of
+// rows, until it fills one no more, the transaction is long enough, or somebody waits for its end. It
+// returns how many rows fn did, and whether there are no more.
+func (c *Catalog) writeLater(ctx context.Context, fn func(tx *database.Tx, room int) (rows int, err error)) (done int, last bool, err error) {
+	err = c.db.WriteLater(ctx, func(tx *database.Tx) error {
+		for started := c.now(); ; {
+			room := min(chunk, mostRows-done)
+			rows, err := fn(tx, room)
+			if err != nil {
+				return err
+			}
+			done, last = done+rows, rows < room
+			if last || done == mostRows || c.now().Sub(started) >= batchTime || tx.Awaited() {
+				return nil
+			}
+		}
+	})
+	if err != nil {
+		return 0, false, outOfSpace(err)
 	}
-	if rows < room && next >= room {
-		return // it says little of what a full one would have taken
-	}
-	p.rows.Store(int64(min(max(next, room/2, leastBatch), mostBatch)))
+	return done, last, nil
 }

@@ -53,14 +53,12 @@ func (c *Catalog) Due(ctx context.Context, at time.Time, after *reports.Report, 
 // grace of the garbage collection is over. Whoever else writes goes first, and
 // waits for some milliseconds at most.
 func (c *Catalog) PurgeDue(ctx context.Context, actor string, at time.Time) (int, error) {
-	n := 0
-	err := c.writeLater(ctx, c.purging, func(tx *database.Tx, room int) (int, error) {
+	n, _, err := c.writeLater(ctx, func(tx *database.Tx, room int) (int, error) {
 		rows, err := tx.DeleteDue(tx.Context(), query.DeleteDueParams{Now: database.Micros(at), N: int64(room)})
 		if err != nil {
 			return 0, err
 		}
-		n = len(rows)
-		return n, c.letGo(tx, actor, "report.purged", rows)
+		return len(rows), c.letGo(tx, actor, "report.purged", rows)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("purging: %w", err)
@@ -125,15 +123,17 @@ func (c *Catalog) Garbage(ctx context.Context, before time.Time, limit int) ([]s
 // once they are collected. One of which more was let go meanwhile stays.
 func (c *Catalog) ForgetGarbage(ctx context.Context, files []string, before time.Time) error {
 	for len(files) > 0 {
-		n := 0
-		err := c.writeLater(ctx, c.forgetting, func(tx *database.Tx, room int) (int, error) {
-			n = min(room, len(files))
-			return n, tx.DeleteGarbages(files[:n], database.Micros(before))
+		left := files
+		_, _, err := c.writeLater(ctx, func(tx *database.Tx, room int) (int, error) {
+			n := min(room, len(left))
+			some := left[:n]
+			left = left[n:]
+			return n, tx.DeleteGarbages(some, database.Micros(before))
 		})
 		if err != nil {
 			return fmt.Errorf("collecting garbage: %w", err)
 		}
-		files = files[n:]
+		files = left
 	}
 	return nil
 }

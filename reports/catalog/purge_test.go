@@ -90,8 +90,7 @@ func TestPurgeGoesInBatches(t *testing.T) {
 		if listed != 2400 {
 			t.Errorf("%d are listed as due", listed)
 		}
-		// The clock stands still, so they seem to take no time, and are made larger and larger.
-		for _, want := range []int{16, 32, 64, 128, 256, 512, 1000, 392, 0} {
+		for _, want := range []int{1000, 1000, 400, 0} { // as the clock stands still, they seem to take no time
 			if n, err := f.PurgeDue(t.Context(), "gateway", at); n != want || err != nil {
 				t.Errorf("purged %d, %v; want %d", n, err, want)
 			}
@@ -189,7 +188,7 @@ func TestPurgeLeavesTheTrailOfEach(t *testing.T) {
 			all = append(all, f.put(t, fmt.Sprintf("report-%02d", i)))
 		}
 		f.clock.advance(100 * day)
-		for _, want := range []int{16, 21, 0} {
+		for _, want := range []int{37, 0} {
 			if n, err := f.PurgeDue(t.Context(), "gateway", f.clock.now()); n != want || err != nil {
 				t.Fatalf("purged %d, %v; want %d", n, err, want)
 			}
