@@ -72,6 +72,45 @@ func TestWholeChainVerifies(t *testing.T) {
 	})
 }
 
+// TestFailedWritesLeaveTheChainWhole: what shares a transaction with a write that is taken
+// back follows what is left.
+func TestFailedWritesLeaveTheChainWhole(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, e databasetest.Engine) {
+		c := newChain(t, e, 1)
+		own := errors.New("own")
+		begun, goOn := make(chan struct{}), make(chan struct{})
+		var group sync.WaitGroup
+		write := func(fn func(tx *database.Tx) error) {
+			group.Go(func() {
+				if err := c.Write(t.Context(), fn); err != nil && !errors.Is(err, own) {
+					t.Error(err)
+				}
+			})
+		}
+		write(func(*database.Tx) error { close(begun); <-goOn; return nil }) // the others wait for its end together
+		<-begun
+		for i := range 30 {
+			write(func(tx *database.Tx) error {
+				err := audit.AppendAll(tx, now, []audit.Entry{{Event: "a.a"}, {Event: "a.b"}})
+				if i%2 == 0 {
+					err = errors.Join(err, audit.Append(tx, now, audit.Entry{Event: "a.c"}))
+				}
+				if i%3 == 0 {
+					return own
+				}
+				return err
+			})
+		}
+		close(goOn)
+		group.Wait()
+		// Of the thirty, twenty were not taken back, of which ten have three records.
+		if head, err := audit.Verify(t.Context(), c.Read(), audit.Head{}); err != nil || head.Seq != 1+20*2+10 {
+			t.Errorf("head %v, %v", head, err)
+		}
+	})
+}
+
 func TestTampering(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, e databasetest.Engine) {

@@ -16,7 +16,11 @@ func (tx *Tx) InsertAudits(rows []query.Audit) error {
 	for _, r := range rows {
 		args = append(args, r.Seq, r.At, r.Event, r.Actor, r.ClientID, r.Subject, r.Detail, r.Hash)
 	}
-	return tx.inBulk("INSERT INTO audit (seq, at, event, actor, client_id, subject, detail, hash) VALUES ", 8, "", args)
+	err := tx.inBulk("INSERT INTO audit (seq, at, event, actor, client_id, subject, detail, hash) VALUES ", 8, "", args)
+	if len(rows) > 0 {
+		tx.ends(rows[len(rows)-1], err)
+	}
+	return err
 }
 
 // InsertGarbages inserts files as [query.Queries.InsertGarbage] does each. They are different ones.

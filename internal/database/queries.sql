@@ -34,6 +34,17 @@ SELECT clients.quota_bytes, clients.quota_files,
     CAST(COALESCE(client_usage.files, 0) AS BIGINT) AS files, CAST(COALESCE(client_usage.bytes, 0) AS BIGINT) AS bytes
 FROM clients LEFT JOIN client_usage ON client_usage.client_id = clients.id WHERE clients.id = @id;
 
+-- name: GetStanding :one
+-- What has to be known before something is stored for a client under a name, in one query: what it has, and may have;
+-- whether all of it is on legal hold, it is told of something, the name is taken.
+SELECT clients.quota_bytes, clients.quota_files,
+    CAST(COALESCE(client_usage.files, 0) AS BIGINT) AS files, CAST(COALESCE(client_usage.bytes, 0) AS BIGINT) AS bytes,
+    CAST(CASE WHEN EXISTS (SELECT 1 FROM legal_holds WHERE legal_holds.client_id = @id) THEN 1 ELSE 0 END AS BIGINT) AS on_hold,
+    CAST(CASE WHEN clients.notify <> '' THEN 1 ELSE 0 END AS BIGINT) AS notified,
+    CAST(CASE WHEN EXISTS (SELECT 1 FROM entries WHERE entries.client_id = @id AND entries.parent_id = @parent_id
+        AND entries.name = @name AND entries.state IN ('published', 'collected')) THEN 1 ELSE 0 END AS BIGINT) AS taken
+FROM clients LEFT JOIN client_usage ON client_usage.client_id = clients.id WHERE clients.id = @id;
+
 -- name: AddUsage :exec
 INSERT INTO client_usage (client_id, files, bytes) VALUES (@client_id, @files, @bytes)
 ON CONFLICT (client_id) DO UPDATE SET files = client_usage.files + excluded.files, bytes = client_usage.bytes + excluded.bytes;
@@ -147,9 +158,7 @@ UPDATE passwords SET last_used_at = @last_used_at WHERE client_id = @client_id;
 INSERT INTO entries (id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at,
     published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, hold_reason, replaces, coverage)
 VALUES (@id, @client_id, @parent_id, @name, @kind, @state, @size, @sha256, @plain_size, @blob, @sealed_to, @received_at,
-    @published_at, @modified_at, @expires_at, 0, 0,
-    CASE WHEN EXISTS (SELECT 1 FROM legal_holds WHERE legal_holds.client_id = @client_id) AND @kind <> 'folder' THEN 2 ELSE 0 END,
-    '', @replaces, '');
+    @published_at, @modified_at, @expires_at, 0, 0, @legal_hold, '', @replaces, '');
 
 -- name: GetEntry :one
 SELECT * FROM entries WHERE id = @id;

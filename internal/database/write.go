@@ -20,6 +20,7 @@ type Tx struct {
 	*query.Queries
 	ctx context.Context
 	run query.DBTX // what the queries are run with
+	end *auditEnd
 	db  *DB
 }
 
@@ -166,8 +167,8 @@ func (db *DB) commit(first *job) {
 		finish(err)
 		return
 	}
-	run := db.kept.in(tx)
-	if over, err := db.runFirst(ctx, tx, run, first); over || err != nil {
+	run, end := db.kept.in(tx), new(auditEnd)
+	if over, err := db.runFirst(ctx, tx, run, end, first); over || err != nil {
 		finish(err)
 		return
 	}
@@ -181,7 +182,7 @@ func (db *DB) commit(first *job) {
 			break
 		}
 		batch = append(batch, next)
-		if err := db.runOne(ctx, run, next); err != nil {
+		if err := db.runOne(ctx, run, end, next); err != nil {
 			_ = tx.Rollback()
 			finish(err)
 			return
@@ -197,16 +198,16 @@ func (db *DB) commit(first *job) {
 
 // runFirst runs the job that a transaction begins with, and reports whether its failure has ended the
 // transaction. As long as it is alone there, it needs no savepoint: SQLite would keep what each page was.
-func (db *DB) runFirst(ctx context.Context, tx *sql.Tx, run query.DBTX, j *job) (over bool, err error) {
+func (db *DB) runFirst(ctx context.Context, tx *sql.Tx, run query.DBTX, end *auditEnd, j *job) (over bool, err error) {
 	if !db.engine.bare() {
-		if err := db.runOne(ctx, run, j); err != nil {
+		if err := db.runOne(ctx, run, end, j); err != nil {
 			_ = tx.Rollback() // the transaction is unusable; its error is the one to tell
 			return true, err
 		}
 		return false, nil
 	}
 	if j.err = j.ctx.Err(); j.err == nil {
-		j.err = db.call(ctx, run, j)
+		j.err = db.call(ctx, run, end, j)
 	}
 	if j.err == nil {
 		return false, nil
@@ -218,8 +219,8 @@ func (db *DB) runFirst(ctx context.Context, tx *sql.Tx, run query.DBTX, j *job) 
 }
 
 // call runs a job's function.
-func (db *DB) call(ctx context.Context, tx query.DBTX, j *job) error {
-	return guard(func() error { return j.fn(&Tx{Queries: query.New(tx), ctx: ctx, run: tx, db: db}) })
+func (db *DB) call(ctx context.Context, tx query.DBTX, end *auditEnd, j *job) error {
+	return guard(func() error { return j.fn(&Tx{Queries: query.New(tx), ctx: ctx, run: tx, end: end, db: db}) })
 }
 
 // lost returns why the engine gave a whole transaction up when a job failed, as it does when the disk is full
@@ -234,14 +235,14 @@ func (db *DB) lost(j *job, err error) error {
 
 // runOne runs one job inside a savepoint. The job's own failure goes to the
 // job; the returned error means that the whole transaction is lost.
-func (db *DB) runOne(ctx context.Context, tx query.DBTX, j *job) error {
+func (db *DB) runOne(ctx context.Context, tx query.DBTX, end *auditEnd, j *job) error {
 	if j.err = j.ctx.Err(); j.err != nil {
 		return nil
 	}
 	if _, err := tx.ExecContext(ctx, "SAVEPOINT job"); err != nil {
 		return err
 	}
-	j.err = db.call(ctx, tx, j)
+	j.err = db.call(ctx, tx, end, j)
 	if j.err == nil {
 		_, err := tx.ExecContext(ctx, "RELEASE job")
 		if err == nil || !db.engine.swallowed(err) {
@@ -249,6 +250,7 @@ func (db *DB) runOne(ctx context.Context, tx query.DBTX, j *job) error {
 		}
 		j.err = fmt.Errorf("internal error in a write: it went on after a statement had failed: %w", err)
 	}
+	*end = auditEnd{}
 	if _, err := tx.ExecContext(ctx, "ROLLBACK TO job"); err != nil {
 		return db.lost(j, err)
 	}

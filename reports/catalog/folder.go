@@ -35,18 +35,24 @@ type Upload struct {
 // the client has no quota for is refused with a [*reports.QuotaError].
 func (c *Catalog) Upload(ctx context.Context, u Upload) error {
 	return c.write(ctx, func(tx *database.Tx) error {
-		_, err := c.withinQuota(tx, u.Client, false, func() error { return c.insertUpload(tx, u) })
+		parent, err := folderID(tx.Context(), tx.Queries, u.Client, u.Name.Dir())
+		if err != nil {
+			return err
+		}
+		before, err := c.standing(tx, u.Client, parent, u.Name.Base())
+		if err != nil {
+			return err
+		}
+		_, err = c.withinQuota(tx, u.Client, before, u.Size, false, func() error { return c.insertUpload(tx, u, parent, before) })
 		return err
 	})
 }
 
-func (c *Catalog) insertUpload(tx *database.Tx, u Upload) error {
-	parent, err := folderID(tx.Context(), tx.Queries, u.Client, u.Name.Dir())
-	if err != nil {
-		return err
-	}
-	if err := c.clear(tx, u.Actor, u.Client, parent, u.Name, u.Exclusive, "overwritten"); err != nil {
-		return err
+func (c *Catalog) insertUpload(tx *database.Tx, u Upload, parent string, before standing) error {
+	if before.taken {
+		if err := c.clear(tx, u.Actor, u.Client, parent, u.Name, u.Exclusive, "overwritten"); err != nil {
+			return err
+		}
 	}
 	if err := c.dropPartial(tx, u.Client, u.Name, u.Blob); err != nil {
 		return err
@@ -55,12 +61,12 @@ func (c *Catalog) insertUpload(tx *database.Tx, u Upload) error {
 		return err
 	}
 	id, now := id.New(), c.now().UTC()
-	err = tx.InsertEntry(tx.Context(), query.InsertEntryParams{
+	err := tx.InsertEntry(tx.Context(), query.InsertEntryParams{
 		ID: id, ClientID: u.Client.String(), ParentID: parent, Name: u.Name.Base(),
 		Kind: string(reports.KindUpload), State: string(reports.Published),
 		Size: u.Size, Sha256: u.SHA256, PlainSize: -1, Blob: u.Blob,
 		ReceivedAt: database.Micros(now), PublishedAt: database.Micros(now),
-		ModifiedAt: database.Micros(u.Modified), ExpiresAt: database.Micros(now.Add(u.Retention)),
+		ModifiedAt: database.Micros(u.Modified), ExpiresAt: database.Micros(now.Add(u.Retention)), LegalHold: before.legalHold,
 	})
 	if err != nil {
 		return fmt.Errorf("storing %s: %w", u.Name, err)

@@ -81,8 +81,12 @@ func (c *Catalog) Publish(ctx context.Context, p Publication) (r reports.Report,
 			}
 			return p.Also(tx, r, known)
 		}
-		over, err := c.withinQuota(tx, p.Client, p.OverQuota, func() error {
-			if r, err = c.insertReport(tx, id, now, p); err != nil || p.Also == nil {
+		before, err := c.standing(tx, p.Client, root, p.Name.Base())
+		if err != nil {
+			return err
+		}
+		over, err := c.withinQuota(tx, p.Client, before, p.Size, p.OverQuota, func() error {
+			if r, err = c.insertReport(tx, id, now, p, before); err != nil || p.Also == nil {
 				return err
 			}
 			return p.Also(tx, r, known)
@@ -151,11 +155,11 @@ func (c *Catalog) earlier(tx *database.Tx, p Publication) (reports.Report, error
 	return bySource(tx.Context(), tx.Queries, p.Client, source)
 }
 
-func (c *Catalog) insertReport(tx *database.Tx, id string, now time.Time, p Publication) (reports.Report, error) {
+func (c *Catalog) insertReport(tx *database.Tx, id string, now time.Time, p Publication, before standing) (reports.Report, error) {
 	e := query.InsertEntryParams{
 		ID: id, ClientID: p.Client.String(), Kind: string(reports.KindReport),
 		Size: p.Size, Sha256: p.SHA256, PlainSize: p.PlainSize, Blob: p.Blob, SealedTo: strings.Join(p.SealedTo, ","),
-		ReceivedAt: database.Micros(now), ModifiedAt: database.Micros(p.Modified),
+		ReceivedAt: database.Micros(now), ModifiedAt: database.Micros(p.Modified), LegalHold: before.legalHold,
 	}
 	if p.Held && p.Replace {
 		e.Replaces = 1
@@ -163,13 +167,15 @@ func (c *Catalog) insertReport(tx *database.Tx, id string, now time.Time, p Publ
 	name, event := p.Name, audit.Event("report.held")
 	e.Name, e.State = p.Name.Base(), string(reports.Held)
 	if !p.Held {
-		var err error
 		event, e.State, e.PublishedAt = "report.published", string(reports.Published), e.ReceivedAt
 		e.ExpiresAt = database.Micros(now.Add(p.Retention)) // a held report's time begins with its release
-		if name, err = c.makeRoom(tx, p.Actor, p.Client, root, p.Name, p.Replace); err != nil {
-			return reports.Report{}, err
+		if before.taken {
+			var err error
+			if name, err = c.makeRoom(tx, p.Actor, p.Client, root, p.Name, p.Replace); err != nil {
+				return reports.Report{}, err
+			}
+			e.Name = name.Base()
 		}
-		e.Name = name.Base()
 	}
 	if err := c.claim(tx, p.Blob); err != nil {
 		return reports.Report{}, err
@@ -187,18 +193,26 @@ func (c *Catalog) insertReport(tx *database.Tx, id string, now time.Time, p Publ
 	if err != nil {
 		return reports.Report{}, err
 	}
-	kind := outbox.ReportReady
-	if p.Held {
-		kind = outbox.ReportHeld
+	switch {
+	case p.Held: // the operators are told, too
+		err = c.tell(tx, now, outbox.ReportHeld, e.ClientID, id, name, e.Size, e.ExpiresAt)
+	case before.notified:
+		err = c.tell(tx, now, outbox.ReportReady, e.ClientID, id, name, e.Size, e.ExpiresAt)
 	}
-	if err := c.tell(tx, now, kind, e.ClientID, id, name, e.Size, e.ExpiresAt); err != nil {
-		return reports.Report{}, err
-	}
-	row, err := tx.GetEntry(tx.Context(), id)
 	if err != nil {
 		return reports.Report{}, err
 	}
-	return fromRow(row, name)
+	return fromRow(inserted(e), name)
+}
+
+// inserted returns the row that [query.Queries.InsertEntry] has inserted.
+func inserted(e query.InsertEntryParams) query.Entry {
+	return query.Entry{
+		ID: e.ID, ClientID: e.ClientID, ParentID: e.ParentID, Name: e.Name, Kind: e.Kind, State: e.State,
+		Size: e.Size, Sha256: e.Sha256, PlainSize: e.PlainSize, Blob: e.Blob, SealedTo: e.SealedTo,
+		ReceivedAt: e.ReceivedAt, PublishedAt: e.PublishedAt, ModifiedAt: e.ModifiedAt, ExpiresAt: e.ExpiresAt,
+		LegalHold: e.LegalHold, Replaces: e.Replaces,
+	}
 }
 
 // tell has the client told of a report, within the transaction that makes it so.

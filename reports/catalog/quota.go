@@ -19,6 +19,13 @@ func (c *Catalog) WithQuota(q reports.Quota) *Catalog {
 	return &with
 }
 
+// Limits reports whether there is a limit to what a client may have that has a quota of
+// its own.
+func (c *Catalog) Limits(own reports.Quota) bool {
+	q := own.Or(c.quota)
+	return q.Bytes > 0 || q.Files > 0
+}
+
 // Usage returns what counts against a client's quota, and the quota.
 func (c *Catalog) Usage(ctx context.Context, client reports.ClientID) (reports.Usage, reports.Quota, error) {
 	left, err := c.left(ctx, c.db.Read(), client)
@@ -73,17 +80,48 @@ type share struct {
 
 func (c *Catalog) left(ctx context.Context, q *query.Queries, client reports.ClientID) (share, error) {
 	row, err := q.GetShare(ctx, client.String())
-	if errors.Is(err, database.ErrNotFound) {
-		return share{}, &reports.UnknownClientError{Client: client}
-	}
 	if err != nil {
-		return share{}, fmt.Errorf("reading the quota of client %s: %w", client, err)
+		return share{}, unknownOr(err, client)
 	}
+	return c.share(row), nil
+}
+
+func (c *Catalog) share(row query.GetShareRow) share {
 	s := share{
 		used:  reports.Usage{Files: row.Files, Bytes: row.Bytes},
 		quota: reports.Quota{Bytes: row.QuotaBytes, Files: row.QuotaFiles}.Or(c.quota),
 	}
 	s.room = s.quota.Left(s.used)
+	return s
+}
+
+func unknownOr(err error, client reports.ClientID) error {
+	if errors.Is(err, database.ErrNotFound) {
+		return &reports.UnknownClientError{Client: client}
+	}
+	return fmt.Errorf("reading the quota of client %s: %w", client, err)
+}
+
+// standing is what has to be known before a file is stored for a client under a name.
+type standing struct {
+	share
+	legalHold int64 // what a new file's is
+	notified  bool  // of something
+	taken     bool  // the name is
+}
+
+func (c *Catalog) standing(tx *database.Tx, client reports.ClientID, parent, name string) (standing, error) {
+	row, err := tx.GetStanding(tx.Context(), query.GetStandingParams{ID: client.String(), ParentID: parent, Name: name})
+	if err != nil {
+		return standing{}, unknownOr(err, client)
+	}
+	s := standing{
+		share:    c.share(query.GetShareRow{QuotaBytes: row.QuotaBytes, QuotaFiles: row.QuotaFiles, Files: row.Files, Bytes: row.Bytes}),
+		notified: row.Notified != 0, taken: row.Taken != 0,
+	}
+	if row.OnHold != 0 {
+		s.legalHold = clientHold
+	}
 	return s, nil
 }
 
@@ -95,20 +133,18 @@ func used(ctx context.Context, q *query.Queries, client reports.ClientID) (repor
 	return reports.Usage{Files: row.Files, Bytes: row.Bytes}, nil
 }
 
-// withinQuota runs fn, which stores something for a client, and fails if that is
-// beyond the client's quota; the transaction then takes back what fn did. With
+// withinQuota runs fn, which stores a file of a size for a client of that standing, and fails
+// if that is beyond the client's quota; the transaction then takes back what fn did. With
 // anyway it does not fail, and returns what it would have failed with.
-func (c *Catalog) withinQuota(tx *database.Tx, client reports.ClientID, anyway bool, fn func() error) (over, err error) {
-	before, err := c.left(tx.Context(), tx.Queries, client)
-	if err != nil {
-		return nil, err
-	}
+func (c *Catalog) withinQuota(tx *database.Tx, client reports.ClientID, before standing, size int64, anyway bool, fn func() error) (over, err error) {
 	if err := fn(); err != nil {
 		return nil, err
 	}
-	after, err := used(tx.Context(), tx.Queries, client)
-	if err != nil {
-		return nil, err
+	after := reports.Usage{Files: before.used.Files + 1, Bytes: before.used.Bytes + size}
+	if before.taken { // what had the name may have gone
+		if after, err = used(tx.Context(), tx.Queries, client); err != nil {
+			return nil, err
+		}
 	}
 	over = before.quota.Check(client, before.used, after)
 	if anyway {

@@ -1474,6 +1474,49 @@ func (q *Queries) GetSource(ctx context.Context, arg GetSourceParams) (Source, e
 	return i, err
 }
 
+const getStanding = `-- name: GetStanding :one
+SELECT clients.quota_bytes, clients.quota_files,
+    CAST(COALESCE(client_usage.files, 0) AS BIGINT) AS files, CAST(COALESCE(client_usage.bytes, 0) AS BIGINT) AS bytes,
+    CAST(CASE WHEN EXISTS (SELECT 1 FROM legal_holds WHERE legal_holds.client_id = $1) THEN 1 ELSE 0 END AS BIGINT) AS on_hold,
+    CAST(CASE WHEN clients.notify <> '' THEN 1 ELSE 0 END AS BIGINT) AS notified,
+    CAST(CASE WHEN EXISTS (SELECT 1 FROM entries WHERE entries.client_id = $1 AND entries.parent_id = $2
+        AND entries.name = $3 AND entries.state IN ('published', 'collected')) THEN 1 ELSE 0 END AS BIGINT) AS taken
+FROM clients LEFT JOIN client_usage ON client_usage.client_id = clients.id WHERE clients.id = $1
+`
+
+type GetStandingParams struct {
+	ID       string
+	ParentID string
+	Name     string
+}
+
+type GetStandingRow struct {
+	QuotaBytes int64
+	QuotaFiles int64
+	Files      int64
+	Bytes      int64
+	OnHold     int64
+	Notified   int64
+	Taken      int64
+}
+
+// What has to be known before something is stored for a client under a name, in one query: what it has, and may have;
+// whether all of it is on legal hold, it is told of something, the name is taken.
+func (q *Queries) GetStanding(ctx context.Context, arg GetStandingParams) (GetStandingRow, error) {
+	row := q.db.QueryRowContext(ctx, getStanding, arg.ID, arg.ParentID, arg.Name)
+	var i GetStandingRow
+	err := row.Scan(
+		&i.QuotaBytes,
+		&i.QuotaFiles,
+		&i.Files,
+		&i.Bytes,
+		&i.OnHold,
+		&i.Notified,
+		&i.Taken,
+	)
+	return i, err
+}
+
 const getTold = `-- name: GetTold :one
 SELECT at FROM told WHERE key = $1
 `
@@ -1646,9 +1689,7 @@ const insertEntry = `-- name: InsertEntry :exec
 INSERT INTO entries (id, client_id, parent_id, name, kind, state, size, sha256, plain_size, blob, sealed_to, received_at,
     published_at, modified_at, expires_at, collected_at, removed_at, legal_hold, hold_reason, replaces, coverage)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
-    $13, $14, $15, 0, 0,
-    CASE WHEN EXISTS (SELECT 1 FROM legal_holds WHERE legal_holds.client_id = $2) AND $5 <> 'folder' THEN 2 ELSE 0 END,
-    '', $16, '')
+    $13, $14, $15, 0, 0, $16, '', $17, '')
 `
 
 type InsertEntryParams struct {
@@ -1667,6 +1708,7 @@ type InsertEntryParams struct {
 	PublishedAt int64
 	ModifiedAt  int64
 	ExpiresAt   int64
+	LegalHold   int64
 	Replaces    int64
 }
 
@@ -1688,6 +1730,7 @@ func (q *Queries) InsertEntry(ctx context.Context, arg InsertEntryParams) error 
 		arg.PublishedAt,
 		arg.ModifiedAt,
 		arg.ExpiresAt,
+		arg.LegalHold,
 		arg.Replaces,
 	)
 	return err
