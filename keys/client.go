@@ -109,13 +109,15 @@ type Register struct {
 	db    *database.DB
 	now   func() time.Time
 	certs *certificates
+	// addressees has what is read for each delivery.
+	addressees *addressees
 	// policy is for changes alone: what is in the catalog carries what it needs.
 	policy Policy
 }
 
 // NewRegister returns the register that is kept in db.
 func NewRegister(db *database.DB, now func() time.Time) *Register {
-	return &Register{db: db, now: now, certs: newCertificates()}
+	return &Register{db: db, now: now, certs: newCertificates(), addressees: newAddressees()}
 }
 
 // Policy is what the gateway asks of keys that are imported.

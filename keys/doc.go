@@ -4,8 +4,9 @@
 //
 // Every change is one transaction with its audit record, and moves the access
 // mark, by which a running gateway notices and ends the sessions that no longer
-// stand. Nothing is cached here but parsed certificates: what a command changed
-// holds for the next login.
+// stand. Nothing is remembered here but parsed certificates, and what [Register.Addressee]
+// has read since the mark last moved: what a command changed holds for the next login and
+// the next report.
 //
 // A client or one of its fields can be declared in the configuration. The
 // declaration wins at every start and reload, so changing such a field here is

@@ -31,6 +31,10 @@ func (r *Register) Recipients(ctx context.Context, client reports.ClientID) ([]p
 	if err != nil {
 		return nil, err
 	}
+	return r.recipients(client, list)
+}
+
+func (r *Register) recipients(client reports.ClientID, list []Key) ([]pgp.Certificate, error) {
 	now := r.now()
 	var certs []pgp.Certificate
 	var reasons []error

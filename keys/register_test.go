@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -56,6 +57,19 @@ func clientID(tb testing.TB, s string) reports.ClientID {
 		tb.Fatal(err)
 	}
 	return id
+}
+
+// Recipients is what the register reads, if it is what it remembers, too.
+func (f *fixture) Recipients(ctx context.Context, client reports.ClientID) ([]pgp.Certificate, error) {
+	list, err := f.Register.Recipients(ctx, client)
+	to, failed := f.Addressee(ctx, client)
+	if failed != nil {
+		return nil, failed
+	}
+	if again, failed := to.Recipients(); fmt.Sprint(again, failed) != fmt.Sprint(list, err) {
+		return nil, fmt.Errorf("it reads %v, %w, and remembers %v, %w", list, err, again, failed)
+	}
+	return list, err
 }
 
 func (f *fixture) client(tb testing.TB, id reports.ClientID) keys.Client {

@@ -32,6 +32,8 @@ type Register interface {
 	// Recipients returns the certificates to seal to now, or an error that wraps
 	// [keys.ErrNoRecipient].
 	Recipients(ctx context.Context, client reports.ClientID) ([]pgp.Certificate, error)
+	// Addressee returns both.
+	Addressee(ctx context.Context, client reports.ClientID) (keys.Addressee, error)
 }
 
 // Config is what a [Publisher] needs.
@@ -160,19 +162,22 @@ func (p *Publisher) publish(ctx context.Context, d Delivery, r io.Reader, sealin
 	if err != nil {
 		return Outcome{}, err
 	}
-	client, err := p.Register.Account(ctx, d.Client)
+	to, err := p.Register.Addressee(ctx, d.Client)
 	if err != nil {
 		return Outcome{}, err
 	}
-	if client.Producer() {
+	if to.Client.Producer() {
 		return Outcome{}, fmt.Errorf("%w: %s is a producer, which is delivered nothing", reports.ErrUnknownClient, d.Client)
 	}
-	recipients, held, err := p.recipients(ctx, d.Client)
+	recipients, held, err := p.recipients(to)
 	if err != nil {
 		return Outcome{}, err
 	}
 	content := newDigest(hmac.New(sha256.New, p.Own.Delivery))
-	room, err := p.room(ctx, d, name, held != nil)
+	room := endless()
+	if p.Catalog.Limits(to.Client.Quota) {
+		room, err = p.room(ctx, d, name, held != nil)
+	}
 	if err != nil {
 		return p.knownOr(ctx, d, r, content, err)
 	}
@@ -190,7 +195,7 @@ func (p *Publisher) publish(ctx context.Context, d Delivery, r io.Reader, sealin
 	}
 	report, known, err := p.Catalog.Publish(ctx, catalog.Publication{
 		Client: d.Client, Name: name, Blob: sealed.ID(), Size: sealed.Size(), SHA256: sealed.sha256, PlainSize: sealed.plainSize,
-		SealedTo: names(recipients), Modified: d.Modified, Retention: p.retention(client), Source: p.source(d, content),
+		SealedTo: names(recipients), Modified: d.Modified, Retention: p.retention(to.Client), Source: p.source(d, content),
 		Held: held != nil, Replace: d.Replace, Again: d.Again, OverQuota: d.OverQuota, Actor: d.Actor, Also: d.also(held),
 	})
 	if err != nil {
@@ -234,8 +239,8 @@ func (d Delivery) also(held error) func(*database.Tx, reports.Report, bool) erro
 
 // recipients returns whom to seal to, and why the report must be held, if it
 // must.
-func (p *Publisher) recipients(ctx context.Context, client reports.ClientID) (list []pgp.Certificate, held, err error) {
-	list, err = p.Register.Recipients(ctx, client)
+func (p *Publisher) recipients(to keys.Addressee) (list []pgp.Certificate, held, err error) {
+	list, err = to.Recipients()
 	if errors.Is(err, keys.ErrNoRecipient) {
 		held, err = err, nil
 		list = []pgp.Certificate{p.Own.Hold.Certificate()}

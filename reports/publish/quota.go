@@ -23,10 +23,13 @@ func (p *Publisher) Check(ctx context.Context, d Delivery) error {
 	return err
 }
 
+// endless is the room of who has no limit.
+func endless() catalog.Room { return catalog.Room{Files: 1, Bytes: math.MaxInt64} }
+
 // room returns how much may be stored of a delivery, or why nothing may.
 func (p *Publisher) room(ctx context.Context, d Delivery, name reports.Name, held bool) (catalog.Room, error) {
 	if d.OverQuota {
-		return catalog.Room{Files: 1, Bytes: math.MaxInt64}, nil
+		return endless(), nil
 	}
 	// What a held report replaces stays in place until the release.
 	room, err := p.Catalog.Room(ctx, d.Client, name, d.Replace && !held)
