@@ -686,7 +686,10 @@ GROUP BY client_id ORDER BY client_id;
 -- ## Figures, for monitoring
 
 -- name: CountStates :many
-SELECT state, kind, COUNT(*) AS n FROM entries WHERE kind <> 'folder' GROUP BY state, kind ORDER BY state, kind;
+SELECT state, kind, COUNT(*) AS n FROM entries WHERE kind <> 'folder' AND (state <> 'published' OR kind <> 'report')
+GROUP BY state, kind
+UNION ALL SELECT state, kind, COUNT(*) AS n FROM entries WHERE state = 'published' AND kind = 'report' GROUP BY state, kind
+ORDER BY state, kind;
 
 -- name: TotalUsage :one
 SELECT CAST(COALESCE(SUM(files), 0) AS BIGINT) AS files, CAST(COALESCE(SUM(bytes), 0) AS BIGINT) AS bytes FROM client_usage;
@@ -708,7 +711,12 @@ SELECT COUNT(*) AS received, CAST(COALESCE(SUM(CASE WHEN published_at > 0 THEN 1
 WHERE received_at >= @since AND kind = 'report' AND (CAST(@client_id AS TEXT) = '' OR client_id = @client_id);
 
 -- name: CountPublished :one
-SELECT COUNT(*) FROM entries WHERE published_at > 0 AND published_at >= @since AND kind = 'report';
+-- Those that were published as they came, and those that waited before.
+SELECT CAST((SELECT COUNT(*) FROM entries AS came
+        WHERE came.received_at >= @since AND came.published_at = came.received_at AND came.kind = 'report')
+    + (SELECT COUNT(*) FROM entries AS waited
+        WHERE waited.published_at > 0 AND waited.published_at <> waited.received_at AND waited.published_at >= @since
+            AND waited.kind = 'report') AS BIGINT);
 
 -- name: CountClientPublished :one
 SELECT COUNT(*) FROM entries WHERE client_id = @client_id AND published_at > 0 AND published_at >= @since AND kind = 'report';
@@ -730,7 +738,11 @@ SELECT name, received_at FROM entries WHERE client_id = @client_id AND received_
 ORDER BY received_at DESC LIMIT CAST(@n AS BIGINT);
 
 -- name: SumPublished :one
-SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM entries WHERE published_at > 0 AND published_at >= @since;
+-- As CountPublished.
+SELECT CAST(COALESCE((SELECT SUM(came.size) FROM entries AS came
+        WHERE came.received_at >= @since AND came.published_at = came.received_at), 0)
+    + COALESCE((SELECT SUM(waited.size) FROM entries AS waited
+        WHERE waited.published_at > 0 AND waited.published_at <> waited.received_at AND waited.published_at >= @since), 0) AS BIGINT);
 
 -- name: SumDue :one
 SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM entries WHERE expires_at > 0 AND legal_hold = 0 AND expires_at <= @by;

@@ -16,8 +16,12 @@ func TestPlans(t *testing.T) {
 		db, home := e.Open(t, t.TempDir())
 		seed(t, db, time.Date(2026, 11, 23, 6, 0, 0, 0, time.UTC))
 		for statement, index := range map[string]string{
-			"SELECT COUNT(*) FROM entries WHERE published_at > 0 AND published_at >= 5 AND kind = 'report'":                                           "entries_published",
-			"SELECT SUM(size) FROM entries WHERE published_at > 0 AND published_at >= 5":                                                              "entries_published",
+			"SELECT COUNT(*) FROM entries WHERE received_at >= 5 AND published_at = received_at AND kind = 'report'":                                  "COVERING INDEX entries_received",
+			"SELECT SUM(size) FROM entries WHERE received_at >= 5 AND published_at = received_at":                                                     "COVERING INDEX entries_received",
+			"SELECT COUNT(*) FROM entries WHERE published_at > 0 AND published_at <> received_at AND published_at >= 5 AND kind = 'report'":           "COVERING INDEX entries_released",
+			"SELECT SUM(size) FROM entries WHERE published_at > 0 AND published_at <> received_at AND published_at >= 5":                              "COVERING INDEX entries_released",
+			"SELECT state, kind, COUNT(*) FROM entries WHERE kind <> 'folder' AND (state <> 'published' OR kind <> 'report') GROUP BY state, kind":    "COVERING INDEX entries_state",
+			"SELECT state, kind, COUNT(*) FROM entries WHERE state = 'published' AND kind = 'report' GROUP BY state, kind":                            "COVERING INDEX entries_uncollected",
 			"SELECT SUM(size) FROM entries WHERE expires_at > 0 AND legal_hold = 0 AND expires_at <= 5":                                               "entries_due",
 			"SELECT COUNT(*) FROM entries WHERE collected_at > 0 AND collected_at >= 5 AND kind = 'report'":                                           "entries_collected",
 			"SELECT client_id, COUNT(*), MIN(published_at) FROM entries WHERE state = 'published' AND kind = 'report' GROUP BY client_id":             "entries_uncollected",

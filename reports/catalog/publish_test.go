@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -35,6 +37,28 @@ func TestPublish(t *testing.T) {
 		}
 		if f.audited(t, "report.published") != 1 {
 			t.Error("it was not recorded once")
+		}
+	})
+}
+
+// TestPublishReturnsWhatIsStored, which it does not read again.
+func TestPublishReturnsWhatIsStored(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, e databasetest.Engine) {
+		f := newFixtureOn(t, e)
+		for i, what := range []string{"first", "version", "replacing", "held", "held to replace", "on hold"} {
+			p := f.publication(t, "a.csv", what)
+			p.Held, p.Replace = strings.HasPrefix(what, "held"), strings.Contains(what, "replac")
+			if what == "on hold" {
+				if _, err := f.HoldClient(t.Context(), ops, f.acme, "a dispute"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r := f.publish(t, p)
+			stored, err := f.Report(t.Context(), r.ID)
+			if err != nil || !reflect.DeepEqual(r, stored) || r.LegalHold != (what == "on hold") {
+				t.Errorf("%d, %s: it returned %+v, and stored is %+v, %v", i, what, r, stored, err)
+			}
 		}
 	})
 }

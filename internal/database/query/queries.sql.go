@@ -369,14 +369,19 @@ func (q *Queries) CountOnHold(ctx context.Context, now int64) (CountOnHoldRow, e
 }
 
 const countPublished = `-- name: CountPublished :one
-SELECT COUNT(*) FROM entries WHERE published_at > 0 AND published_at >= $1 AND kind = 'report'
+SELECT CAST((SELECT COUNT(*) FROM entries AS came
+        WHERE came.received_at >= $1 AND came.published_at = came.received_at AND came.kind = 'report')
+    + (SELECT COUNT(*) FROM entries AS waited
+        WHERE waited.published_at > 0 AND waited.published_at <> waited.received_at AND waited.published_at >= $1
+            AND waited.kind = 'report') AS BIGINT)
 `
 
+// Those that were published as they came, and those that waited before.
 func (q *Queries) CountPublished(ctx context.Context, since int64) (int64, error) {
 	row := q.db.QueryRowContext(ctx, countPublished, since)
-	var count int64
-	err := row.Scan(&count)
-	return count, err
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
 }
 
 const countReceived = `-- name: CountReceived :one
@@ -450,7 +455,10 @@ func (q *Queries) CountSome(ctx context.Context, arg CountSomeParams) (int64, er
 
 const countStates = `-- name: CountStates :many
 
-SELECT state, kind, COUNT(*) AS n FROM entries WHERE kind <> 'folder' GROUP BY state, kind ORDER BY state, kind
+SELECT state, kind, COUNT(*) AS n FROM entries WHERE kind <> 'folder' AND (state <> 'published' OR kind <> 'report')
+GROUP BY state, kind
+UNION ALL SELECT state, kind, COUNT(*) AS n FROM entries WHERE state = 'published' AND kind = 'report' GROUP BY state, kind
+ORDER BY state, kind
 `
 
 type CountStatesRow struct {
@@ -5091,9 +5099,13 @@ func (q *Queries) SumDue(ctx context.Context, by int64) (int64, error) {
 }
 
 const sumPublished = `-- name: SumPublished :one
-SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM entries WHERE published_at > 0 AND published_at >= $1
+SELECT CAST(COALESCE((SELECT SUM(came.size) FROM entries AS came
+        WHERE came.received_at >= $1 AND came.published_at = came.received_at), 0)
+    + COALESCE((SELECT SUM(waited.size) FROM entries AS waited
+        WHERE waited.published_at > 0 AND waited.published_at <> waited.received_at AND waited.published_at >= $1), 0) AS BIGINT)
 `
 
+// As CountPublished.
 func (q *Queries) SumPublished(ctx context.Context, since int64) (int64, error) {
 	row := q.db.QueryRowContext(ctx, sumPublished, since)
 	var column_1 int64

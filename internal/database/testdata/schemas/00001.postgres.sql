@@ -230,8 +230,8 @@ INSERT INTO public.client_usage VALUES ('acme', 1700000000000001, 17000000000000
 INSERT INTO public.clients VALUES ('acme', 'name of clients: it''s äß', 1700000000000002, 1700000000000003, 'ftp of clients: it''s äß', 1700000000000005, 1700000000000006, 'delivers_to of clients: it''s äß', 'notify of clients: it''s äß', 'declared of clients: it''s äß', 1700000000000010);
 INSERT INTO public.entries VALUES ('id of entries: it''s äß', 'acme', 'parent_id of entries: it''s äß', 'name of entries: it''s äß', 'kind of entries: it''s äß', 'state of entries: it''s äß', 1700000000000006, 'sha256 of entries: it''s äß', 1700000000000008, 'blob of entries: it''s äß', 'sealed_to of entries: it''s äß', 1700000000000011, 1700000000000012, 1700000000000013, 1700000000000014, 1700000000000015, 1700000000000016, 1700000000000017, 'hold_reason of entries: it''s äß', 1700000000000019, 'coverage of entries: it''s äß');
 INSERT INTO public.garbage VALUES ('blob of garbage: it''s äß', 1700000000000001);
-INSERT INTO public.goose_db_version VALUES (1, 0, true, '2026-11-22 07:33:22.377129');
-INSERT INTO public.goose_db_version VALUES (2, 1, true, '2026-11-22 07:33:22.382152');
+INSERT INTO public.goose_db_version VALUES (1, 0, true, '2026-11-22 10:56:21.656548');
+INSERT INTO public.goose_db_version VALUES (2, 1, true, '2026-11-22 10:56:21.662549');
 INSERT INTO public.idempotency_keys VALUES ('producer of idempotency_keys: it''s äß', 'key of idempotency_keys: it''s äß', 'content of idempotency_keys: it''s äß', 1700000000000003, 1700000000000004, 'answer of idempotency_keys: it''s äß');
 INSERT INTO public.key_updates VALUES ('key', 'material of key_updates: it''s äß', 1700000000000002, 'changes of key_updates: it''s äß', 1700000000000004, 'imported_by of key_updates: it''s äß', 1700000000000006, 1700000000000007);
 INSERT INTO public.keys VALUES ('key', 'acme', 'kind of keys: it''s äß', 'fingerprint of keys: it''s äß', 'algorithm of keys: it''s äß', 'label of keys: it''s äß', 'material of keys: it''s äß', 1700000000000007, 1700000000000008, 1700000000000009, 1700000000000010, 1700000000000011, 'revoked_reason of keys: it''s äß', 1700000000000013, 'imported_by of keys: it''s äß', 1700000000000015, 1700000000000016, 'approved_by of keys: it''s äß', 1700000000000018, 'replaces of keys: it''s äß', 1700000000000020);
@@ -306,10 +306,10 @@ CREATE INDEX entries_habit ON public.entries USING btree (client_id, collected_a
 CREATE INDEX entries_held ON public.entries USING btree (client_id, received_at, id) WHERE (state = 'held'::text);
 CREATE INDEX entries_on_hold ON public.entries USING btree (client_id, received_at, id) WHERE (legal_hold > 0);
 CREATE INDEX entries_parent ON public.entries USING btree (parent_id, kind) WHERE (parent_id <> ''::text);
-CREATE INDEX entries_published ON public.entries USING btree (published_at, kind, size) WHERE (published_at > 0);
-CREATE INDEX entries_received ON public.entries USING btree (received_at, id);
+CREATE INDEX entries_received ON public.entries USING btree (received_at, id, kind, published_at, size);
+CREATE INDEX entries_released ON public.entries USING btree (published_at, received_at, kind, size) WHERE ((published_at > 0) AND (published_at <> received_at));
 CREATE INDEX entries_removed_folders ON public.entries USING btree (id) WHERE ((kind = 'folder'::text) AND (state = 'removed'::text));
-CREATE INDEX entries_state ON public.entries USING btree (state, kind) WHERE (kind <> 'folder'::text);
+CREATE INDEX entries_state ON public.entries USING btree (state, kind) WHERE ((kind <> 'folder'::text) AND ((state <> 'published'::text) OR (kind <> 'report'::text)));
 CREATE INDEX entries_uncollected ON public.entries USING btree (client_id, published_at, expires_at, legal_hold, id) WHERE ((state = 'published'::text) AND (kind = 'report'::text));
 CREATE INDEX entries_undigested ON public.entries USING btree (blob) WHERE ((sha256 = ''::text) AND (blob <> ''::text));
 CREATE UNIQUE INDEX entries_visible ON public.entries USING btree (client_id, parent_id, name) WHERE (state = ANY (ARRAY['published'::text, 'collected'::text]));

@@ -101,15 +101,15 @@ CREATE TABLE entries (
 );
 CREATE UNIQUE INDEX entries_visible ON entries (client_id, parent_id, name) WHERE state IN ('published', 'collected');
 CREATE INDEX entries_client ON entries (client_id, received_at, id);
-CREATE INDEX entries_received ON entries (received_at, id);
+CREATE INDEX entries_received ON entries (received_at, id, kind, published_at, size);
+CREATE INDEX entries_released ON entries (published_at, received_at, kind, size) WHERE published_at > 0 AND published_at <> received_at;
 CREATE INDEX entries_parent ON entries (parent_id, kind) WHERE parent_id <> '';
 CREATE INDEX entries_due ON entries (expires_at, id, size) WHERE expires_at > 0 AND legal_hold = 0;
 CREATE INDEX entries_held ON entries (client_id, received_at, id) WHERE state = 'held';
-CREATE INDEX entries_published ON entries (published_at, kind, size) WHERE published_at > 0;
 CREATE INDEX entries_collected ON entries (collected_at) WHERE collected_at > 0 AND kind = 'report';
 CREATE INDEX entries_uncollected ON entries (client_id, published_at, expires_at, legal_hold, id) WHERE state = 'published' AND kind = 'report';
 CREATE INDEX entries_habit ON entries (client_id, collected_at, published_at) WHERE collected_at > 0 AND kind = 'report';
-CREATE INDEX entries_state ON entries (state, kind) WHERE kind <> 'folder';
+CREATE INDEX entries_state ON entries (state, kind) WHERE kind <> 'folder' AND (state <> 'published' OR kind <> 'report');
 CREATE UNIQUE INDEX entries_blob ON entries (blob) WHERE blob <> '';
 CREATE INDEX entries_undigested ON entries (blob) WHERE sha256 = '' AND blob <> '';
 CREATE INDEX entries_removed_folders ON entries (id) WHERE kind = 'folder' AND state = 'removed';
@@ -272,5 +272,5 @@ INSERT INTO idempotency_keys (answer, at, content, key, producer, status) VALUES
 INSERT INTO outbox (at, client_id, detail, id, kind, subject) VALUES (1700000000000001, 'acme', 'detail of outbox: it''s äß', 'id of outbox: it''s äß', 'kind of outbox: it''s äß', 'subject of outbox: it''s äß');
 INSERT INTO told (at, key) VALUES (1700000000000001, 'key of told: it''s äß');
 INSERT INTO messages (answer, channel, claimed, claims, client_id, content, created_at, id, kind, last_error, next_at, settled_at, since, state, target, tries) VALUES ('answer of messages: it''s äß', 'channel of messages: it''s äß', 1700000000000010, 1700000000000011, 'acme', 'content of messages: it''s äß', 1700000000000007, 'id of messages: it''s äß', 'kind of messages: it''s äß', 'last_error of messages: it''s äß', 1700000000000009, 1700000000000015, 1700000000000008, 'state of messages: it''s äß', 'target of messages: it''s äß', 1700000000000012);
-INSERT INTO goose_db_version (id, is_applied, tstamp, version_id) VALUES (1, 1, '2026-11-22 07:33:20 +0000 UTC', 0);
-INSERT INTO goose_db_version (id, is_applied, tstamp, version_id) VALUES (2, 1, '2026-11-22 07:33:20 +0000 UTC', 1);
+INSERT INTO goose_db_version (id, is_applied, tstamp, version_id) VALUES (1, 1, '2026-11-22 10:56:20 +0000 UTC', 0);
+INSERT INTO goose_db_version (id, is_applied, tstamp, version_id) VALUES (2, 1, '2026-11-22 10:56:20 +0000 UTC', 1);
