@@ -7,18 +7,27 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
+	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
+
 	"github.com/sealdrop/sealdrop/keys/pgp"
 )
 
 // BenchmarkSeal seals to one recipient. Allocations are per file.
 func BenchmarkSeal(b *testing.B) {
-	g := newGnuPG(b)
+	made := func(config *packet.Config) pgp.Certificate {
+		entity, err := openpgp.NewEntity("Client", "", "", config)
+		if err != nil {
+			b.Fatal(err)
+		}
+		return serialized(b, entity)
+	}
 	recipients := []struct {
 		name string
 		cert pgp.Certificate
 	}{
-		{"rsa3072", g.certificate(g.generate(rsaParameters("3072")))},
-		{"cv25519", g.certificate(g.generate(curve25519))},
+		{"rsa3072", made(&packet.Config{Algorithm: packet.PubKeyAlgoRSA, RSABits: 3072})},
+		{"cv25519", made(&packet.Config{Algorithm: packet.PubKeyAlgoEdDSA, Curve: packet.Curve25519})},
 	}
 	const unit = 1 << 20
 	text := statement(unit)

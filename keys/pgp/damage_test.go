@@ -90,7 +90,7 @@ func libraryConfigAt(at time.Time) *packet.Config {
 	}
 }
 
-func serialized(t *testing.T, entity *openpgp.Entity) pgp.Certificate {
+func serialized(t testing.TB, entity *openpgp.Entity) pgp.Certificate {
 	t.Helper()
 	var out bytes.Buffer
 	if err := entity.Serialize(&out); err != nil {

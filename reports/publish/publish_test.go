@@ -439,35 +439,40 @@ func TestManyProducersOfOneReport(t *testing.T) {
 	}
 }
 
+// BenchmarkPublish publishes whole reports: sealed, on the disk, in the catalog.
 func BenchmarkPublish(b *testing.B) {
-	content := make([]byte, 64<<10)
 	random := rand.New(rand.NewPCG(1, 1))
-	for i := range content {
-		content[i] = "0123456789;,\n"[random.IntN(13)]
+	for _, size := range []int{20 << 10, 64 << 10} {
+		content := make([]byte, size)
+		for i := range content {
+			content[i] = "0123456789;,\n"[random.IntN(13)]
+		}
+		for _, producers := range []int{1, 8} {
+			b.Run(fmt.Sprintf("%dKiB/producers=%d", size>>10, producers), func(b *testing.B) { benchmarkPublish(b, content, producers) })
+		}
 	}
-	for _, producers := range []int{1, 8} {
-		b.Run(fmt.Sprintf("64KiB/producers=%d", producers), func(b *testing.B) {
-			f := newFixture(b)
-			f.certify(b)
-			b.SetBytes(int64(len(content)))
-			var n atomic.Int64
-			var group sync.WaitGroup
-			b.ResetTimer()
-			for range producers {
-				group.Go(func() {
-					for {
-						i := n.Add(1)
-						if i > int64(b.N) {
-							return
-						}
-						if _, err := f.Publish(context.Background(), f.delivery(b, fmt.Sprint(i)), bytes.NewReader(content)); err != nil {
-							b.Error(err)
-							return
-						}
-					}
-				})
+}
+
+func benchmarkPublish(b *testing.B, content []byte, producers int) {
+	f := newFixture(b)
+	f.certify(b)
+	b.SetBytes(int64(len(content)))
+	var n atomic.Int64
+	var group sync.WaitGroup
+	b.ResetTimer()
+	for range producers {
+		group.Go(func() {
+			for {
+				i := n.Add(1)
+				if i > int64(b.N) {
+					return
+				}
+				if _, err := f.Publish(context.Background(), f.delivery(b, fmt.Sprint(i)), bytes.NewReader(content)); err != nil {
+					b.Error(err)
+					return
+				}
 			}
-			group.Wait()
 		})
 	}
+	group.Wait()
 }

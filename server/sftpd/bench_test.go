@@ -8,7 +8,9 @@ import (
 	"github.com/pkg/sftp"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/sealdrop/sealdrop/reports"
 	"github.com/sealdrop/sealdrop/server"
+	"github.com/sealdrop/sealdrop/server/folder"
 )
 
 // BenchmarkLogin is a full login with an RSA-2048 key, a stat and the end; the
@@ -51,6 +53,44 @@ func BenchmarkRead(b *testing.B) {
 			b.Fatal(n, err)
 		}
 		_ = f.Close()
+	}
+}
+
+// BenchmarkSmallFile opens, reads and closes one of many statements after the other, from a real catalog and
+// store, in one session.
+func BenchmarkSmallFile(b *testing.B) {
+	const size, files = 20 << 10, 500
+	g := startWithStore(b)
+	f := &remoteFolder{g: g, user: "one"}
+	content := noise(size)
+	for i := range files {
+		u, err := f.Create(b.Context(), must(reports.ParseName(name(i))), folder.Truncate)
+		if err == nil {
+			_, err = u.WriteAt(content, 0)
+		}
+		if err == nil {
+			err = u.Close()
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	c := f.sftp()
+	b.SetBytes(size)
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		r, err := c.Open(name(i % files))
+		if err != nil {
+			b.Fatal(err)
+		}
+		if n, err := r.WriteTo(io.Discard); n != size || err != nil {
+			b.Fatal(n, err)
+		}
+		if err := r.Close(); err != nil {
+			b.Fatal(err)
+		}
+		i++
 	}
 }
 

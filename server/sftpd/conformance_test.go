@@ -73,7 +73,7 @@ type storeGateway struct {
 	store *folder.Store
 }
 
-func startWithStore(t *testing.T) *storeGateway {
+func startWithStore(t testing.TB) *storeGateway {
 	t.Helper()
 	dir := t.TempDir()
 	db, err := database.Open(context.Background(), dir)
