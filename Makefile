@@ -19,9 +19,12 @@ FUZZTIME ?= 30s
 BENCH ?= .
 # Of make bench: where the result goes. Empty: nowhere but to the terminal.
 BENCHDOC ?= docs/performance.md
-BENCHCOUNT ?= 1
+# How often each micro-benchmark runs: 1 for make bench-go, 6 for make bench-compare.
+BENCHCOUNT ?=
+# Of make bench-compare: the revision to compare with. Empty: the last tag, or HEAD~1.
+BASE ?=
 
-.PHONY: container-trial package package-lint package-trial package-twice fips vulncheck kubernetes help build demo setup test race lint bench bench-go bench-ftp bench-growth scaling clients fuzz torture generate sqlc-diff clean
+.PHONY: container-trial package package-lint package-trial package-twice fips vulncheck kubernetes help build demo setup test race lint bench bench-go bench-compare bench-ftp bench-growth scaling clients fuzz torture generate sqlc-diff clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,8 +75,11 @@ bench-growth: build ## measure how costs grow with clients, files and sessions (
 scaling: ## compute what a million clients need, from internal/bench/storm/measured.json, and write docs/scaling.md
 	go run ./internal/bench/storm -document docs/scaling.md
 
-bench-go: $(PATCHED) ## run Go's micro-benchmarks (BENCH=regexp to choose), for benchstat to compare
-	go test -run '^$$' -bench '$(BENCH)' -benchmem -count=$(BENCHCOUNT) ./...
+bench-go: $(PATCHED) ## run Go's micro-benchmarks (BENCH=regexp to choose)
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -count=$(or $(BENCHCOUNT),1) ./...
+
+bench-compare: $(PATCHED) $(TOOLS)/benchstat ## compare Go's micro-benchmarks with those of BASE (a revision), by benchstat (BENCH=regexp to choose)
+	BENCH='$(BENCH)' BENCHCOUNT=$(or $(BENCHCOUNT),6) internal/bench/compare $(BASE)
 
 bench-ftp: build ## measure FTP beside vsftpd, proftpd and pure-ftpd (needs root; BENCHFLAGS=-size 256 for less)
 	@deploy/setup --peers
@@ -138,6 +144,8 @@ $(TOOLS)/cyclonedx-gomod: internal/tools/package/go.mod
 # sqlc takes minutes to build and is needed to change a query only.
 $(TOOLS)/sqlc: internal/tools/sqlc/go.mod
 	GOWORK=off go build -C internal/tools/sqlc -o $(CURDIR)/$@ github.com/sqlc-dev/sqlc/cmd/sqlc
+$(TOOLS)/benchstat: internal/tools/benchstat/go.mod
+	GOWORK=off go build -C internal/tools/benchstat -o $(CURDIR)/$@ golang.org/x/perf/cmd/benchstat
 $(TOOLS)/govulncheck: internal/tools/vulncheck/go.mod
 	GOWORK=off go build -C internal/tools/vulncheck -o $(CURDIR)/$@ golang.org/x/vuln/cmd/govulncheck
 $(TOOLS)/kubernetes: internal/tools/kubernetes/go.mod internal/tools/kubernetes/main.go
