@@ -66,7 +66,9 @@ kubernetes: $(TOOLS)/kubernetes ## check the Kubernetes manifests, without a clu
 
 bench: build ## measure each case beside its peers and write docs/performance.md (needs root; BENCHFLAGS='-scale 0.1 -case logins' to try)
 	@deploy/setup --bench
+	@deploy/setup --peers
 	go run ./internal/bench $(if $(BENCHFLAGS),$(BENCHFLAGS),$(if $(BENCHDOC),-document $(BENCHDOC)))
+	$(if $(BENCHFLAGS),,go run ./internal/bench/ftp $(if $(BENCHDOC),-document $(BENCHDOC)))
 
 bench-growth: build ## measure how costs grow with clients, files and sessions (1×, 10×, 100×) and write docs/scaling.md (needs root)
 	@deploy/setup --bench

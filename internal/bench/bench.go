@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sealdrop/sealdrop/internal/bench/measure"
@@ -38,8 +39,14 @@ type side struct {
 	run  func(ctx context.Context, round int) (sample, error)
 }
 
-// own is the name of Sealdrop's side.
-const own = "sealdrop"
+const (
+	own        = "sealdrop"
+	sftpgoName = "SFTPGo"
+	sqName     = "sq"
+)
+
+// isOptional reports whether the run goes on without a side: where it is not there, or fails.
+func isOptional(side string) bool { return side == sftpgoName || side == sqName }
 
 // figure is something measured, with its unit; it heads a column.
 type figure string
@@ -60,6 +67,7 @@ type bench struct {
 	data     string // on the disk
 	volatile string // in memory, for what clients fetch
 	undo     []func()
+	leftOut  []string // of the case that is measured: the optional sides that failed, and why
 }
 
 func cases() []benchCase {
@@ -71,6 +79,7 @@ func (b *bench) measure(ctx context.Context) (*result, error) {
 	if err := b.ready(); err != nil {
 		return nil, err
 	}
+	b.findOptional()
 	r := newResult(b.settings)
 	for _, c := range cases() {
 		if !b.chosen.MatchString(c.name) {
@@ -102,9 +111,32 @@ func (b *bench) ready() error {
 	return nil
 }
 
+// findOptional forgets the optional programs that are not there.
+func (b *bench) findOptional() {
+	program, err := filepath.Abs(b.sftpgo)
+	if err == nil {
+		_, err = os.Stat(program)
+	}
+	if b.sftpgo = program; err != nil {
+		b.sftpgo = ""
+	}
+	if b.sq, err = b.findProgram("sq"); err != nil {
+		b.sq = ""
+	}
+}
+
+// leaveOut notes that a side is not measured in this case.
+func (b *bench) leaveOut(side string, why error) {
+	text, _, _ := strings.Cut(why.Error(), "; it said:\n") // and no more than a line into the table
+	text, _, _ = strings.Cut(text, "\n")
+	b.leftOut = append(b.leftOut, fmt.Sprintf("%s is left out: %s", side, text))
+	fmt.Fprintf(b.progress, "  %s is left out: %v\n", side, why)
+}
+
 // one measures a case.
-func (b *bench) one(ctx context.Context, r *result, c benchCase) (err error) {
+func (b *bench) one(ctx context.Context, r *result, c benchCase) error {
 	defer b.cleanUp()
+	b.leftOut = nil
 	if err := b.makeFolders(); err != nil {
 		return err
 	}
@@ -122,20 +154,38 @@ func (b *bench) one(ctx context.Context, r *result, c benchCase) (err error) {
 		rounds = 1
 	}
 	for round := range rounds {
-		order := slices.Clone(p.sides)
-		if round%2 == 1 {
-			slices.Reverse(order)
-		}
-		for _, s := range order {
-			got, err := s.run(ctx, round)
-			if err != nil {
-				return fmt.Errorf("%s: %w", s.name, err)
-			}
-			fmt.Fprintf(b.progress, "  %-12s %s\n", s.name, got)
-			m.samples[s.name] = append(m.samples[s.name], got)
+		if err := b.round(ctx, &m, p.sides, round); err != nil {
+			return err
 		}
 	}
+	m.leftOut = b.leftOut
 	r.cases = append(r.cases, m)
+	return nil
+}
+
+// round measures every side once.
+func (b *bench) round(ctx context.Context, m *measured, sides []side, round int) error {
+	order := slices.Clone(sides)
+	if round%2 == 1 {
+		slices.Reverse(order)
+	}
+	for _, s := range order {
+		if !slices.Contains(m.sides, s.name) {
+			continue // it failed before
+		}
+		got, err := s.run(ctx, round)
+		if err != nil && isOptional(s.name) && ctx.Err() == nil {
+			b.leaveOut(s.name, err)
+			m.sides = slices.DeleteFunc(m.sides, func(name string) bool { return name == s.name })
+			delete(m.samples, s.name)
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		fmt.Fprintf(b.progress, "  %-12s %s\n", s.name, got)
+		m.samples[s.name] = append(m.samples[s.name], got)
+	}
 	return nil
 }
 

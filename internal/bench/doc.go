@@ -4,8 +4,9 @@
 //	make bench
 //	make bench BENCHFLAGS='-scale 0.1 -case "download|logins"'
 //
-// A case ([benchCase]) has two or more sides, of which one is Sealdrop: OpenSSH's sshd, gpg, find, or
-// the loop that a careful programmer would write. Start with [bench.measure], which has
+// A case ([benchCase]) has two or more sides, of which one is Sealdrop: OpenSSH's sshd, SFTPGo, gpg, sq, find, or
+// the loop that a careful programmer would write. The run goes on without SFTPGo and sq where they are not there,
+// or fail, and says so ([isOptional]). Start with [bench.measure], which has
 // the order of things, and with the file that is named for a case.
 //
 // What keeps the comparison fair:
@@ -18,10 +19,11 @@
 //   - sshd is as Debian has it, with its sFTP server in process (internal-sftp), as one
 //     sets it up for clients that get nothing else, and with the same client key and kind of
 //     host key as Sealdrop. It logs in a user without privileges, so its privilege separation is on.
+//   - SFTPGo has its default settings but for what these need ([sftpgoEnvironment]).
 //   - The servers' processor time is that of all their processes, also of those that ended; memory
 //     is the most that they held together, shared pages counted once.
 //   - What must be durable is: Sealdrop syncs before it answers, and sshd is asked to
-//     (put -f). gpg, which never syncs, is not asked.
+//     (put -f). SFTPGo, gpg and sq never sync, and are not asked.
 //   - A size factor (-scale) makes every case smaller, to try it. What is measured then is
 //     not what the targets are about: start-up and login weigh more.
 //

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -63,7 +62,7 @@ func (b *bench) growthRun(ctx context.Context) error {
 	table, err := b.measureGrowth(ctx)
 	fmt.Print(table)
 	if err == nil && b.settings.document != "" {
-		err = growthDocument(b.settings.document, table)
+		err = measure.WriteBetween(b.settings.document, growthCommand, table)
 	}
 	return err
 }
@@ -163,16 +162,3 @@ func shortCount(n int) string {
 
 // growthCommand is what the document says of who writes the table.
 const growthCommand = "make bench-growth"
-
-// growthDocument puts the table between the marks of a file.
-func growthDocument(file, table string) error {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return fmt.Errorf("writing the result: %w", err)
-	}
-	changed, err := measure.Between(string(text), growthCommand, table)
-	if err != nil {
-		return fmt.Errorf("writing the result to %s: %w", file, err)
-	}
-	return os.WriteFile(file, []byte(changed), 0o644)
-}

@@ -9,6 +9,8 @@ import (
 	"os/signal"
 	"regexp"
 	"syscall"
+
+	"github.com/sealdrop/sealdrop/internal/bench/measure"
 )
 
 // settings is what the command line says.
@@ -18,6 +20,8 @@ type settings struct {
 	chosen   *regexp.Regexp
 	dir      string
 	peers    string
+	sftpgo   string // empty: it is not there
+	sq       string // the same
 	sealdrop string
 	document string
 	growth   bool
@@ -51,7 +55,7 @@ func run(args []string) int {
 		fmt.Print(result.markdown())
 	}
 	if err == nil && s.document != "" {
-		err = result.document(s.document)
+		err = measure.WriteBetween(s.document, "make bench", result.markdown())
 	}
 	return told(err)
 }
@@ -64,6 +68,7 @@ func parse(args []string) (settings, int) {
 	chosen := flags.String("case", "", "measure the cases whose names match a `regexp`")
 	flags.StringVar(&s.dir, "dir", "/var/tmp", "`folder` below which the servers keep their files, on a disk")
 	flags.StringVar(&s.peers, "peers", ".build/bench-peers", "`folder` with the unpacked packages of the peers, for those that are not installed")
+	flags.StringVar(&s.sftpgo, "sftpgo", ".build/sftpgo/sftpgo", "SFTPGo's `program`, which is left out where it is not there")
 	flags.StringVar(&s.sealdrop, "sealdrop", "bin/sealdrop", "the `program` to measure")
 	flags.StringVar(&s.document, "document", "", "`file` to write the result to, between its marks")
 	flags.BoolVar(&s.growth, "growth", false, "measure how costs grow, at 1×, 10× and 100×, and no peers")

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -30,6 +29,7 @@ type measured struct {
 	sides      []string
 	targets    []target
 	samples    map[string][]sample
+	leftOut    []string // sentences, of the sides that failed
 }
 
 // median returns the median of a figure on a side; false if that was not measured.
@@ -119,12 +119,21 @@ func (r *result) markdown() string {
 	if r.scale != 1 {
 		fmt.Fprintf(&out, "Sizes are %g of the full ones: the targets are not about these.\n", r.scale)
 	}
+	if r.sftpgo == "" {
+		out.WriteString("SFTPGo is not here, so nothing is measured beside it: its module could not be fetched and built (`deploy/setup --bench` tries).\n")
+	}
+	if r.sq == "" {
+		out.WriteString("sq is not here, so nothing is measured beside it.\n")
+	}
 	out.WriteString("\n")
 	r.targetTable(&out)
 	for _, m := range r.cases {
 		fmt.Fprintf(&out, "\n**%s**: %s.", m.name, m.what)
 		if r.rounds > 1 && len(m.samples[own]) == 1 {
 			out.WriteString(" Measured once.")
+		}
+		for _, text := range m.leftOut {
+			out.WriteString(" " + text + ".")
 		}
 		out.WriteString("\n\n")
 		m.table(&out)
@@ -215,17 +224,4 @@ func (m measured) cell(side string, f figure) string {
 		return number(v)
 	}
 	return fmt.Sprintf("%s (%s×)", number(v), number(v/base))
-}
-
-// document puts the result between the marks of a file.
-func (r *result) document(file string) error {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return fmt.Errorf("writing the result: %w", err)
-	}
-	changed, err := measure.Between(string(text), "make bench", r.markdown())
-	if err != nil {
-		return fmt.Errorf("writing the result to %s: %w", file, err)
-	}
-	return os.WriteFile(file, []byte(changed), 0o644)
 }

@@ -124,7 +124,7 @@ func (b *bench) freshGateway(ctx context.Context, k keyring, env ...string) (*ga
 // producers is how many clients the statements are for, and how many loops write at a time.
 const producers = 8
 
-// sealersAtATime is how many gpg run at a time.
+// sealersAtATime is how many gpg or sq run at a time.
 const sealersAtATime = 2
 
 func (b *bench) prepareStatements(ctx context.Context, kind string) (prepared, error) {
@@ -145,14 +145,18 @@ func (b *bench) prepareStatements(ctx context.Context, kind string) (prepared, e
 	if err != nil {
 		return prepared{}, err
 	}
-	return prepared{
+	p := prepared{
 		what: fmt.Sprintf("sealing %d statements of 20 KiB (%s), by sealdrop durably and published; gpg each: a process each, %d at a time; "+
 			"files alone: as many files of %d KiB, which is what a statement is when sealed, written and synced and nothing else", n, kind, sealersAtATime, sealedSmall>>10),
 		sides: []side{
 			{own, func(ctx context.Context, _ int) (sample, error) {
 				return b.deliverAll(ctx, k, manifest)
 			}},
-			{"gpg each", func(ctx context.Context, _ int) (sample, error) { return k.each(ctx, files) }},
+			{"gpg each", func(ctx context.Context, _ int) (sample, error) {
+				return each(ctx, len(files), func(i int) *exec.Cmd {
+					return k.command(ctx, "-r", k.users[i%len(k.users)], "--encrypt", files[i])
+				})
+			}},
 			{"gpg --multifile", func(ctx context.Context, _ int) (sample, error) {
 				return onCommand(k.command(ctx, append([]string{"-r", k.users[0], "--multifile", "--encrypt"}, files...)...))
 			}},
@@ -165,7 +169,21 @@ func (b *bench) prepareStatements(ctx context.Context, kind string) (prepared, e
 				return onCommand(exec.CommandContext(ctx, self, filesCommand, to, strconv.Itoa(n), strconv.Itoa(sealedSmall)))
 			}},
 		},
-	}, nil
+	}
+	if kind == "rsa3072" && b.sq != "" {
+		p.what += "; sq: the same as gpg each"
+		p.sides = append(p.sides, side{sqName, func(ctx context.Context, _ int) (sample, error) {
+			return each(ctx, len(files), func(i int) *exec.Cmd {
+				return b.sqEncrypt(ctx, k.files[i%len(k.files)], files[i], files[i]+".sq")
+			})
+		}})
+	}
+	return p, nil
+}
+
+// sqEncrypt returns a command of Sequoia's that seals as gpg does: unless it is told to, it does not compress.
+func (b *bench) sqEncrypt(ctx context.Context, certificate, file, to string) *exec.Cmd {
+	return exec.CommandContext(ctx, b.sq, "--force", "encrypt", "--compression", "zip", "--recipient-cert", certificate, "--output", to, file)
 }
 
 // writeStatements writes n files and the manifest that delivers them to [producers] clients.
@@ -195,16 +213,16 @@ func (b *bench) deliverAll(ctx context.Context, k keyring, manifest string) (sam
 	return onCommand(g.command(ctx, "deliver", "--manifest", manifest, "--journal", filepath.Join(g.dir, "journal")))
 }
 
-// each runs a gpg for each file.
-func (k keyring) each(ctx context.Context, files []string) (sample, error) {
+// each runs n commands, some at a time.
+func each(ctx context.Context, n int, command func(i int) *exec.Cmd) (sample, error) {
 	got := sample{}
 	var mu sync.Mutex
 	started := time.Now()
-	err := parallel(ctx, len(files), sealersAtATime, func(i int) error {
-		cmd := k.command(ctx, "-r", k.users[i%len(k.users)], "--encrypt", files[i])
+	err := parallel(ctx, n, sealersAtATime, func(i int) error {
+		cmd := command(i)
 		out, err := cmd.CombinedOutput()
 		if err != nil {
-			return fmt.Errorf("gpg: %w\n%s", err, out)
+			return fmt.Errorf("%s: %w\n%s", filepath.Base(cmd.Path), err, out)
 		}
 		mu.Lock()
 		defer mu.Unlock()
@@ -247,6 +265,11 @@ func (b *bench) prepareLarge(ctx context.Context, compress bool) (prepared, erro
 		return p, nil
 	}
 	p.sides = append(p.sides, side{"gpg", gpg()}, side{"gpg -z 1", gpg("-z", "1")})
+	if b.sq != "" {
+		p.sides = append(p.sides, side{sqName, func(ctx context.Context, _ int) (sample, error) {
+			return sizedCommand(b.sqEncrypt(ctx, k.files[0], file, file+".sq"), file+".sq")
+		}})
+	}
 	return p, nil
 }
 

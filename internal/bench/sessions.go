@@ -56,13 +56,13 @@ func prepareLogins(ctx context.Context, b *bench) (prepared, error) {
 	if err != nil {
 		return prepared{}, err
 	}
-	_, sealdrop, sshd, err := b.sftpServersFor(ctx, key)
+	_, servers, err := b.sftpServersFor(ctx, key)
 	if err != nil {
 		return prepared{}, err
 	}
-	p := prepared{what: fmt.Sprintf("%d logins with an RSA-2048 key, %d at a time, each with a session and a stat; %s, AES-128-GCM and an Ed25519 host key on both sides; "+
+	p := prepared{what: fmt.Sprintf("%d logins with an RSA-2048 key, %d at a time, each with a session and a stat; %s, AES-128-GCM and an Ed25519 host key on all sides; "+
 		"the client runs on this machine, too, and its key has eight primes, with which it signs faster and the servers verify as ever", n, loginsAtATime, visitorKex)}
-	for _, s := range []*sftpServer{sealdrop, sshd} {
+	for _, s := range servers {
 		p.sides = append(p.sides, side{s.name, func(ctx context.Context, _ int) (sample, error) {
 			before := measure.OwnTime()
 			got, err := onServer(s.Server, func() error {
@@ -87,14 +87,14 @@ func prepareIdle(ctx context.Context, b *bench) (prepared, error) {
 	if err != nil {
 		return prepared{}, err
 	}
-	_, sealdrop, sshd, err := b.sftpServersFor(ctx, key)
+	_, servers, err := b.sftpServersFor(ctx, key)
 	if err != nil {
 		return prepared{}, err
 	}
 	p := prepared{what: fmt.Sprintf("what the server holds more with %d sessions (sshd: %d) than before, by session, %.0f s after the last has logged in", n, min(n, sshdSessions), idleFor.Seconds())}
-	for _, s := range []*sftpServer{sealdrop, sshd} {
+	for _, s := range servers {
 		n := n
-		if s == sshd {
+		if s.name == "sshd" {
 			n = min(n, sshdSessions)
 		}
 		p.sides = append(p.sides, side{s.name, func(ctx context.Context, _ int) (sample, error) { return s.idle(ctx, n) }})

@@ -25,6 +25,7 @@ type sftpServer struct {
 	name   string
 	user   string
 	folder string // where the user's files are, as it names it: with a slash at the end, or empty
+	home   string // the same on the disk; empty for Sealdrop, which has a catalog
 	key    *clientKey
 }
 
@@ -55,28 +56,58 @@ func makeClientKey(dir string) (*clientKey, error) {
 	return k, os.WriteFile(k.public, ssh.MarshalAuthorizedKey(signer.PublicKey()), 0o644)
 }
 
-// sftpServers starts Sealdrop and sshd, each with an empty folder.
-func (b *bench) sftpServers(ctx context.Context) (gw *gateway, sealdrop, sshd *sftpServer, err error) {
+// sftpServers starts Sealdrop, sshd and, where it is there, SFTPGo, in this order and each with an empty folder.
+func (b *bench) sftpServers(ctx context.Context) (*gateway, []*sftpServer, error) {
 	key, err := makeClientKey(b.data)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	return b.sftpServersFor(ctx, key)
 }
 
 // sftpServersFor is the same for the user of a key.
-func (b *bench) sftpServersFor(ctx context.Context, key *clientKey) (gw *gateway, sealdrop, sshd *sftpServer, err error) {
-	if gw, err = b.newGateway(ctx); err != nil {
-		return nil, nil, nil, err
+func (b *bench) sftpServersFor(ctx context.Context, key *clientKey) (*gateway, []*sftpServer, error) {
+	gw, err := b.newGateway(ctx)
+	if err != nil {
+		return nil, nil, err
 	}
 	if err = gw.addClient(ctx, "bench", key.public); err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
-	if sealdrop, err = b.start(ctx, gw, key); err != nil {
-		return nil, nil, nil, err
+	sealdrop, err := b.start(ctx, gw, key)
+	if err != nil {
+		return nil, nil, err
 	}
-	sshd, err = b.startSSHD(ctx, key)
-	return gw, sealdrop, sshd, err
+	sshd, err := b.startSSHD(ctx, key)
+	if err != nil {
+		return nil, nil, err
+	}
+	servers := []*sftpServer{sealdrop, sshd}
+	if b.sftpgo == "" {
+		return gw, servers, nil
+	}
+	third, err := b.startSFTPGo(ctx, key)
+	if err != nil {
+		b.leaveOut(sftpgoName, err)
+		return gw, servers, nil
+	}
+	return gw, append(servers, third), nil
+}
+
+// onEach does something with each server, and returns those that are left.
+func (b *bench) onEach(servers []*sftpServer, do func(*sftpServer) error) (left []*sftpServer, err error) {
+	for _, s := range servers {
+		err := do(s)
+		switch {
+		case err == nil:
+			left = append(left, s)
+		case isOptional(s.name):
+			b.leaveOut(s.name, err)
+		default:
+			return nil, fmt.Errorf("%s: %w%s", s.name, err, s.LastWords())
+		}
+	}
+	return left, nil
 }
 
 // start starts Sealdrop until the case is over.
@@ -115,16 +146,8 @@ func (b *bench) startSSHD(ctx context.Context, key *clientKey) (*sftpServer, err
 	if err != nil {
 		return nil, err
 	}
-	_, secret, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	block, err := ssh.MarshalPrivateKey(secret, "")
-	if err != nil {
-		return nil, err
-	}
 	hostKey, config := filepath.Join(dir, "host_ed25519_key"), filepath.Join(dir, "sshd_config")
-	if err := os.WriteFile(hostKey, pem.EncodeToMemory(block), 0o600); err != nil {
+	if err := makeHostKey(hostKey); err != nil {
 		return nil, err
 	}
 	if err := os.WriteFile(config, []byte(`ListenAddress `+address+`
@@ -141,7 +164,7 @@ Subsystem sftp internal-sftp
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, program, "-D", "-e", "-f", config)
-	cmd.Env = append(os.Environ(), "LD_LIBRARY_PATH="+strings.Join(b.libraries(), ":"))
+	cmd.Env = append(os.Environ(), measure.Libraries(b.peers))
 	// A session's processes may end before the one that waits for them, and what they used
 	// would be lost with them. As the first process of a namespace, the daemon inherits them.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
@@ -150,7 +173,20 @@ Subsystem sftp internal-sftp
 		return nil, fmt.Errorf("starting sshd: %w", err)
 	}
 	b.later(s.Stop)
-	return &sftpServer{Server: s, name: "sshd", user: sshdUser, folder: files + "/", key: key}, nil
+	return &sftpServer{Server: s, name: "sshd", user: sshdUser, folder: files + "/", home: files, key: key}, nil
+}
+
+// makeHostKey writes a host key of the kind that Sealdrop has.
+func makeHostKey(file string) error {
+	_, secret, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return err
+	}
+	block, err := ssh.MarshalPrivateKey(secret, "")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, pem.EncodeToMemory(block), 0o600)
 }
 
 // findProgram returns where a peer is: installed, or unpacked.
@@ -167,12 +203,6 @@ func (b *bench) findProgram(name string) (string, error) {
 		}
 	}
 	return "", &hintedError{name + " is not there", "deploy/setup --bench unpacks it"}
-}
-
-// libraries returns where the unpacked peers have theirs; none if nothing had to be unpacked.
-func (b *bench) libraries() []string {
-	dirs, _ := filepath.Glob(filepath.Join(b.peers, "usr", "lib", "*-linux-gnu*"))
-	return dirs
 }
 
 // sftp runs commands of OpenSSH's client.

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strings"
 )
 
 func transferCases() []benchCase {
@@ -17,7 +16,7 @@ func transferCases() []benchCase {
 			prepare: func(ctx context.Context, b *bench) (prepared, error) {
 				return b.prepareDownload(ctx, "as they negotiate")
 			},
-			targets: []target{timesAsFast(2, "sshd"), atMost(.5, cpu, "sshd")},
+			targets: []target{timesAsFast(2, "sshd"), atMost(.5, cpu, "sshd"), timesAsFast(2, sftpgoName), atMost(.5, cpu, sftpgoName)},
 		},
 		{
 			name: "download-gcm",
@@ -45,8 +44,8 @@ func makeFile(name string, size int64) error {
 	return f.Close()
 }
 
-// bothServers makes a case of what one does with a server.
-func bothServers(what string, servers []*sftpServer, do func(ctx context.Context, s *sftpServer, round int) error) prepared {
+// onServers makes a case of what one does with a server.
+func onServers(what string, servers []*sftpServer, do func(ctx context.Context, s *sftpServer, round int) error) prepared {
 	p := prepared{what: what}
 	for _, s := range servers {
 		p.sides = append(p.sides, side{s.name, func(ctx context.Context, round int) (sample, error) {
@@ -62,18 +61,16 @@ func (b *bench) prepareDownload(ctx context.Context, cipher string, options ...s
 	if err := makeFile(file, int64(size)); err != nil {
 		return prepared{}, err
 	}
-	_, sealdrop, sshd, err := b.sftpServers(ctx)
+	_, servers, err := b.sftpServers(ctx)
 	if err != nil {
 		return prepared{}, err
 	}
-	servers := []*sftpServer{sealdrop, sshd}
-	for _, s := range servers {
-		if err := s.sftp(ctx, nil, "put "+file+" "+s.folder+"large"); err != nil {
-			return prepared{}, err
-		}
+	servers, err = b.onEach(servers, func(s *sftpServer) error { return s.sftp(ctx, nil, "put "+file+" "+s.folder+"large") })
+	if err != nil {
+		return prepared{}, err
 	}
 	what := fmt.Sprintf("sFTP download of %d MiB with OpenSSH's sftp, login included; ciphers: %s", size>>20, cipher)
-	return bothServers(what, servers, func(ctx context.Context, s *sftpServer, _ int) error {
+	return onServers(what, servers, func(ctx context.Context, s *sftpServer, _ int) error {
 		return s.sftp(ctx, options, "get "+s.folder+"large /dev/null")
 	}), nil
 }
@@ -84,12 +81,15 @@ func prepareUpload(ctx context.Context, b *bench) (prepared, error) {
 	if err := makeFile(file, int64(size)); err != nil {
 		return prepared{}, err
 	}
-	_, sealdrop, sshd, err := b.sftpServers(ctx)
+	_, servers, err := b.sftpServers(ctx)
 	if err != nil {
 		return prepared{}, err
 	}
 	what := fmt.Sprintf("sFTP upload of %d MiB, on disk when it is answered (put -f), login included", size>>20)
-	return bothServers(what, []*sftpServer{sealdrop, sshd}, func(ctx context.Context, s *sftpServer, round int) error {
+	if servers[len(servers)-1].name == sftpgoName {
+		what += "; SFTPGo does not sync when it is asked to, so its uploads are not on disk"
+	}
+	return onServers(what, servers, func(ctx context.Context, s *sftpServer, round int) error {
 		return s.sftp(ctx, nil, fmt.Sprintf("put -f %s %slarge%d", file, s.folder, round))
 	}), nil
 }
@@ -108,18 +108,16 @@ func prepareSmallFiles(ctx context.Context, b *bench) (prepared, error) {
 			return prepared{}, err
 		}
 	}
-	_, sealdrop, sshd, err := b.sftpServers(ctx)
+	_, servers, err := b.sftpServers(ctx)
 	if err != nil {
 		return prepared{}, err
 	}
-	servers := []*sftpServer{sealdrop, sshd}
-	for _, s := range servers {
-		if err := s.sftp(ctx, nil, "put -r "+tree+" "+s.folder+"small"); err != nil {
-			return prepared{}, err
-		}
+	servers, err = b.onEach(servers, func(s *sftpServer) error { return s.sftp(ctx, nil, "put -r "+tree+" "+s.folder+"small") })
+	if err != nil {
+		return prepared{}, err
 	}
 	what := fmt.Sprintf("sFTP download of %d files of 20 KiB in one session", n)
-	return bothServers(what, servers, func(ctx context.Context, s *sftpServer, round int) error {
+	return onServers(what, servers, func(ctx context.Context, s *sftpServer, round int) error {
 		to := filepath.Join(b.volatile, fmt.Sprint(s.name, round))
 		defer os.RemoveAll(to)
 		return s.sftp(ctx, nil, "get -r "+s.folder+"small "+to)
@@ -128,21 +126,22 @@ func prepareSmallFiles(ctx context.Context, b *bench) (prepared, error) {
 
 func prepareListing(ctx context.Context, b *bench) (prepared, error) {
 	n := b.scaled(100_000, 1000)
-	gw, sealdrop, sshd, err := b.sftpServers(ctx)
+	gw, servers, err := b.sftpServers(ctx)
 	if err != nil {
 		return prepared{}, err
 	}
 	if err := gw.fill(ctx, filling{reports: n, clients: []string{"bench"}}); err != nil {
 		return prepared{}, err
 	}
-	folder := strings.TrimSuffix(sshd.folder, "/")
-	for i := range n {
-		if err := os.WriteFile(filepath.Join(folder, reportName(i)), nil, 0o644); err != nil {
-			return prepared{}, err
+	for _, s := range servers[1:] {
+		for i := range n {
+			if err := os.WriteFile(filepath.Join(s.home, reportName(i)), nil, 0o644); err != nil {
+				return prepared{}, err
+			}
 		}
 	}
 	what := fmt.Sprintf("listing a folder of %d files (ls -1)", n)
-	return bothServers(what, []*sftpServer{sealdrop, sshd}, func(ctx context.Context, s *sftpServer, _ int) error {
+	return onServers(what, servers, func(ctx context.Context, s *sftpServer, _ int) error {
 		return s.sftp(ctx, nil, "ls -1 "+s.folder)
 	}), nil
 }

@@ -1,5 +1,6 @@
 // Command ftp measures Sealdrop's FTP server beside vsftpd, proftpd and pure-ftpd
-// in one run, and prints what it found as Markdown.
+// in one run, and prints what it found as Markdown. (make bench does so in the end, and
+// writes it to docs/performance.md.)
 //
 //	make bench-ftp
 //	go run ./internal/bench/ftp -size 256 -rounds 3

@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/sealdrop/sealdrop/internal/bench/measure"
 )
 
 func main() {
@@ -19,11 +21,13 @@ func main() {
 func run() int {
 	var s settings
 	var mib int64
+	var document string
 	flag.Int64Var(&mib, "size", 1024, "`MiB` of the file")
 	flag.IntVar(&s.rounds, "rounds", 5, "measurements of each cell on each server")
 	flag.StringVar(&s.dir, "dir", "/dev/shm", "`folder` below which the servers keep their files")
 	flag.StringVar(&s.peers, "peers", ".build/peers", "`folder` with the unpacked packages of the peers")
 	flag.StringVar(&s.sealdrop, "sealdrop", "bin/sealdrop", "the `program` to measure")
+	flag.StringVar(&document, "document", "", "`file` to write the result to, between its marks")
 	flag.Parse()
 	if flag.NArg() > 0 || mib < 1 || s.rounds < 1 {
 		fmt.Fprintln(flag.CommandLine.Output(), "error: no arguments are taken, and -size and -rounds are at least 1")
@@ -36,7 +40,10 @@ func run() int {
 	defer stop()
 	result, err := runAll(ctx, s, os.Stderr)
 	if err == nil {
-		err = result.write(os.Stdout)
+		fmt.Print(result.markdown())
+		if document != "" {
+			err = measure.WriteBetween(document, "make bench-ftp", result.markdown())
+		}
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)

@@ -16,8 +16,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"time"
+
+	"github.com/sealdrop/sealdrop/internal/bench/measure"
 )
 
 // The one user of every server.
@@ -121,8 +122,7 @@ func (p peer) command(ctx context.Context, at place, address string) (*exec.Cmd,
 // run returns the command with its own libraries.
 func (p peer) run(ctx context.Context, folder, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, p.program(folder, name), args...)
-	libraries, _ := filepath.Glob(p.program("usr/lib", "*-linux-gnu*"))
-	cmd.Env = append(os.Environ(), "LD_LIBRARY_PATH="+strings.Join(libraries, ":"))
+	cmd.Env = append(os.Environ(), measure.Libraries(p.root))
 	return cmd
 }
 

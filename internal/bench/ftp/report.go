@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -54,8 +53,8 @@ func (r *result) median(server string, c cell) sample {
 	}
 }
 
-// write prints the result as Markdown.
-func (r *result) write(w io.Writer) error {
+// markdown renders the result.
+func (r *result) markdown() string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "Measured on %s: %s.\n", r.when.UTC().Format(time.DateOnly), measure.Machine())
 	if r.load != "" {
@@ -69,8 +68,7 @@ func (r *result) write(w io.Writer) error {
 	}
 	out.WriteString("\n")
 	r.targets(&out)
-	_, err := io.WriteString(w, out.String())
-	return err
+	return out.String()
 }
 
 func (r *result) where() string {

@@ -2,7 +2,9 @@ package measure
 
 import (
 	"io"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -93,5 +95,20 @@ func TestBetween(t *testing.T) {
 		if _, err := Between(bad, "make it", "new\n"); err == nil {
 			t.Errorf("%q is taken", bad)
 		}
+	}
+}
+
+// TestLibrariesFromAnotherFolder: sshd changes to the root folder and starts itself again.
+func TestLibrariesFromAnotherFolder(t *testing.T) {
+	root := t.TempDir()
+	for _, dir := range []string{"usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu", "usr/lib/other"} {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Chdir(filepath.Dir(root))
+	want := "LD_LIBRARY_PATH=" + root + "/usr/lib/x86_64-linux-gnu:" + root + "/lib/x86_64-linux-gnu"
+	if got := Libraries(filepath.Base(root)); got != want {
+		t.Errorf("got %s, not %s", got, want)
 	}
 }

@@ -102,6 +102,19 @@ func Between(text, command, part string) (string, error) {
 	return before + begin + part + end + after, nil
 }
 
+// WriteBetween does so in a file.
+func WriteBetween(file, command, part string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("writing the result: %w", err)
+	}
+	changed, err := Between(string(text), command, part)
+	if err != nil {
+		return fmt.Errorf("writing the result to %s: %w", file, err)
+	}
+	return os.WriteFile(file, []byte(changed), 0o644)
+}
+
 // Marks returns the lines between which a command writes its result into a document.
 func Marks(command string) (begin, end string) {
 	return "<!-- begin: written by " + command + " -->\n", "<!-- end: written by " + command + " -->\n"

@@ -8,6 +8,8 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -47,6 +49,21 @@ func Start(ctx context.Context, cmd *exec.Cmd, address, log string) (*Server, er
 		return nil, fmt.Errorf("%w%s", err, s.LastWords())
 	}
 	return s, nil
+}
+
+// Libraries returns the variable of the environment by which programs of packages that were unpacked below root
+// find their libraries. It does no harm where nothing was unpacked. The folders in it are absolute: sshd starts
+// itself again from another.
+func Libraries(root string) string {
+	if absolute, err := filepath.Abs(root); err == nil {
+		root = absolute
+	}
+	var dirs []string
+	for _, in := range []string{"usr/lib", "lib"} {
+		found, _ := filepath.Glob(filepath.Join(root, in, "*-linux-gnu*"))
+		dirs = append(dirs, found...)
+	}
+	return "LD_LIBRARY_PATH=" + strings.Join(dirs, ":")
 }
 
 // FreeAddress returns an address on loopback that nobody listens on.

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"math"
-	"os"
 	"strings"
 
 	"github.com/sealdrop/sealdrop/internal/bench/measure"
@@ -11,19 +10,6 @@ import (
 
 // command is what the document says of who writes its tables.
 const command = "make scaling"
-
-// document puts the tables between the marks of a file.
-func document(file string, c costs) error {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return fmt.Errorf("writing the tables: %w", err)
-	}
-	changed, err := measure.Between(string(text), command, tables(c))
-	if err != nil {
-		return fmt.Errorf("writing the tables to %s: %w", file, err)
-	}
-	return os.WriteFile(file, []byte(changed), 0o644)
-}
 
 // tables is what of the document follows from the parameters.
 func tables(c costs) string {

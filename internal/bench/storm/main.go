@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"github.com/sealdrop/sealdrop/internal/bench/measure"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -34,7 +36,7 @@ func run(args []string, out, errs io.Writer) int {
 		fmt.Fprint(out, s.report())
 		return 0
 	}
-	if err := document(s.document, s.costs); err != nil {
+	if err := measure.WriteBetween(s.document, command, tables(s.costs)); err != nil {
 		fmt.Fprintln(errs, "error:", err)
 		return 1
 	}
