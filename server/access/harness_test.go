@@ -180,7 +180,9 @@ func (f *fixture) manyClients(tb testing.TB, n int) {
 			if err := tx.InsertNetwork(tx.Context(), query.InsertNetworkParams{ClientID: id, Prefix: prefix}); err != nil {
 				return err
 			}
-			err := tx.InsertKey(tx.Context(), query.InsertKeyParams{ID: "key-" + id, ClientID: id, Kind: "ssh", Fingerprint: "SHA256:" + id})
+			err := tx.InsertKey(tx.Context(), query.InsertKeyParams{
+				ID: "key-" + id, ClientID: id, Kind: "ssh", Fingerprint: "SHA256:" + id, ApprovedAt: 1,
+			})
 			if err != nil {
 				return err
 			}

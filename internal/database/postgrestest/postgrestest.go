@@ -8,7 +8,7 @@
 // ends: a shell that watches a pipe from it sees to that.
 //
 // A test fails where PostgreSQL is not installed, unless the environment has
-// [Without] set.
+// [Without] set. A benchmark is skipped there.
 package postgrestest
 
 import (
@@ -53,6 +53,9 @@ func New(tb testing.TB, template Template) Database {
 	s, err := shared()
 	if errors.Is(err, errNotInstalled) && os.Getenv(Without) != "" {
 		tb.Skipf("%v; %s is set", err, Without)
+	}
+	if _, measures := tb.(*testing.B); measures && errors.Is(err, errNotInstalled) {
+		tb.Skip(err)
 	}
 	if err != nil {
 		tb.Fatal(err)
