@@ -63,7 +63,9 @@ func (m *memory) DropStalePartials(context.Context, time.Time, int) (int, error)
 func (m *memory) Garbage(context.Context, time.Time, int) ([]string, error)      { return nil, nil }
 func (m *memory) ForgetGarbage(context.Context, []string, time.Time) error { return nil }
 
-func (m *memory) Blobs(context.Context, string) ([]string, error) { return nil, nil }
+func (m *memory) Blobs(context.Context, string, time.Time) ([]string, bool, error) {
+	return nil, true, nil
+}
 
 func (m *memory) Unknown(context.Context, []string) ([]string, error) { return nil, nil }
 
@@ -71,7 +73,7 @@ func (m *memory) Disown(context.Context, []string) (int, error) { return 0, nil 
 func (m *memory) Tidy(context.Context, time.Time) error         { return nil }
 func (m *memory) Modified(string) (time.Time, error)            { return time.Time{}, nil }
 
-func (m *memory) Collect(context.Context, []string, func(context.Context, string) ([]string, error)) ([]string, error) {
+func (m *memory) Collect(context.Context, []string, func(context.Context, string) ([]string, bool, error)) ([]string, error) {
 	return nil, nil
 }
 

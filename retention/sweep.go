@@ -21,8 +21,9 @@ type Catalog interface {
 	DropStalePartials(ctx context.Context, before time.Time, limit int) (int, error)
 	Garbage(ctx context.Context, before time.Time, limit int) ([]string, error)
 	ForgetGarbage(ctx context.Context, files []string, before time.Time) error
-	// Blobs returns the blobs in a file that rows show, in ascending order.
-	Blobs(ctx context.Context, file string) ([]string, error)
+	// Blobs returns the blobs in a file that rows show, in ascending order, and whether
+	// it is still one that Garbage returns.
+	Blobs(ctx context.Context, file string, before time.Time) (blobs []string, due bool, err error)
 	// Unknown returns those of the files, which are in ascending order, of which no row knows.
 	Unknown(ctx context.Context, files []string) ([]string, error)
 	// Disown hands those of the files of which no row knows to the garbage.
@@ -33,9 +34,9 @@ type Catalog interface {
 // Blobs is what a sweep needs of the blob store.
 type Blobs interface {
 	// Collect gives back what no row shows of files, which are in ascending order; live
-	// returns what one does show of a pack. It returns the files that are done with, also with an error.
-	// Those that are in use it leaves.
-	Collect(ctx context.Context, files []string, live func(ctx context.Context, pack string) ([]string, error)) (done []string, err error)
+	// returns what one does show of a pack, and whether that is due. It returns the files that are done
+	// with, also with an error. Those that are in use it leaves.
+	Collect(ctx context.Context, files []string, live func(ctx context.Context, pack string) (blobs []string, due bool, err error)) (done []string, err error)
 	Files(ctx context.Context, fn func(files []string) error) error
 	Modified(file string) (time.Time, error)
 }
@@ -168,20 +169,22 @@ func (s *Sweeper) dropInterrupted(ctx context.Context, now time.Time, done *Resu
 // row second, so that a crash in between only has it looked at again.
 func (s *Sweeper) collectGarbage(ctx context.Context, now time.Time, done *Result) error {
 	before := now.Add(-s.Grace)
+	// More may be let go of a pack after it was listed, and has its whole grace.
+	live := func(ctx context.Context, pack string) ([]string, bool, error) { return s.Catalog.Blobs(ctx, pack, before) }
 	for {
 		files, err := s.Catalog.Garbage(ctx, before, fileBatch)
 		if err != nil || len(files) == 0 {
 			return err
 		}
 		slices.Sort(files)
-		collected, failed := s.Blobs.Collect(ctx, files, s.Catalog.Blobs)
+		collected, failed := s.Blobs.Collect(ctx, files, live)
 		done.Blobs += len(collected)
 		for some := range slices.Chunk(collected, batch) {
 			if err := s.Catalog.ForgetGarbage(ctx, some, before); err != nil {
 				return err
 			}
 		}
-		if failed != nil || len(collected) < len(files) {
+		if len(collected) == 0 || ctx.Err() != nil {
 			return failed // what is left, also what is in use, would come again for ever
 		}
 	}

@@ -361,7 +361,7 @@ type stubborn struct {
 	id string
 }
 
-func (s stubborn) Collect(ctx context.Context, files []string, live func(context.Context, string) ([]string, error)) ([]string, error) {
+func (s stubborn) Collect(ctx context.Context, files []string, live func(context.Context, string) ([]string, bool, error)) ([]string, error) {
 	gone, err := s.Dir.Collect(ctx, slices.DeleteFunc(files, func(file string) bool { return file == s.id }), live)
 	return gone, errors.Join(err, errors.New("no"))
 }

@@ -334,8 +334,10 @@ func (m *maker) copyBlob(ctx context.Context, r reports.Report) error {
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, errNotAsStored):
-		if err := os.Remove(target); !parts.Packed && err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
+		if !parts.Packed { // a pack may have others
+			if err := os.Remove(target); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
 		}
 		return m.absent(ctx, r, e)
 	case err != nil:

@@ -100,14 +100,17 @@ func (m *maker) member(r reports.Report, parts blobid.ID, path, target string) (
 	if parts.Size != r.Size || parts.Offset+parts.Size > p.size {
 		return "", errNotAsStored
 	}
-	if p.how != copied {
-		return p.how, nil
-	}
 	f, err := os.Open(target)
 	if err != nil {
 		return "", err
 	}
 	defer f.Close() // only read from
+	if p.how != copied {
+		if isHole(f, parts.Offset) { // its space was given back before the pack got here
+			return "", errNotAsStored
+		}
+		return p.how, nil
+	}
 	digest, err := digestOfSection(f, parts.Offset, parts.Size)
 	if err == nil && digest != r.SHA256 {
 		err = errNotAsStored
@@ -116,17 +119,39 @@ func (m *maker) member(r reports.Report, parts blobid.ID, path, target string) (
 }
 
 // pack puts a pack at target. The previous backup's is as good only if nothing was written
-// since: of two members that were just being added, the second may have come first.
+// since: of two members that were just being added, the second may have come first. A clock
+// that was set back has what is new look old, and so the size has to be the same, too.
 func (m *maker) pack(file, path, target string) (p placed) {
 	if made, err := time.Parse(nameLayout, filepath.Base(m.previous)); err == nil {
 		before := filepath.Join(m.previous, filepath.FromSlash(path))
-		modified, err := m.Blobs.Modified(file)
-		if info, lookErr := os.Lstat(before); errors.Join(err, lookErr) == nil && modified.Before(made) && os.Link(before, target) == nil {
-			return placed{how: linked, size: info.Size()}
+		size, modified, err := m.look(file)
+		if err == nil && modified.Before(made) && hasSize(before, size) && os.Link(before, target) == nil {
+			return placed{how: linked, size: size}
 		}
 	}
 	p.how, p.size, _, p.err = m.put(file, target, -1)
 	return p
+}
+
+// look returns the size of a file of blobs and when it was last written to.
+func (m *maker) look(file string) (size int64, modified time.Time, err error) {
+	f, err := m.Blobs.OpenFile(file)
+	if err != nil {
+		return 0, time.Time{}, err
+	}
+	defer f.Close() // only read from
+	info, err := f.Stat()
+	if err != nil {
+		return 0, time.Time{}, err
+	}
+	return info.Size(), info.ModTime(), nil
+}
+
+// isHole reports whether there is nothing at a place in a file. Where the file system can't
+// tell, there is something.
+func isHole(f *os.File, at int64) bool {
+	from, err := unix.Seek(int(f.Fd()), at, unix.SEEK_DATA)
+	return errors.Is(err, unix.ENXIO) || err == nil && from != at
 }
 
 func hasSize(path string, size int64) bool {

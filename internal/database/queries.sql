@@ -407,6 +407,9 @@ ON CONFLICT (blob) DO UPDATE SET since = excluded.since WHERE excluded.since > g
 -- name: ListGarbage :many
 SELECT * FROM garbage WHERE since <= @before ORDER BY since LIMIT CAST(@n AS BIGINT);
 
+-- name: GarbageDue :one
+SELECT CAST(CASE WHEN EXISTS (SELECT 1 FROM garbage WHERE blob = @blob AND since <= @before) THEN 1 ELSE 0 END AS BIGINT);
+
 -- name: DeleteGarbage :exec
 DELETE FROM garbage WHERE blob = @blob;
 

@@ -34,11 +34,15 @@ func (d *Dir) deleted(id string, err error) error {
 	return nil
 }
 
+// Live returns the blobs in a pack that rows show, in ascending order, and whether all others of it
+// may be given back by now. Nobody adds to the pack while it is asked.
+type Live = func(ctx context.Context, pack string) (blobs []string, due bool, err error)
+
 // Collect gives back what no row shows any more of files, which are in ascending order: it
-// removes them; packs of which live returns members, which are in ascending order, get
-// holes between these. It returns the files that are done with, also with an error, which tells of all
-// others but those that are in use, and are to be collected another time.
-func (d *Dir) Collect(ctx context.Context, files []string, live func(ctx context.Context, pack string) ([]string, error)) (done []string, err error) {
+// removes them; packs of which live returns members get holes between these. It returns the files that
+// are done with, also with an error, which tells of all others but those that are in use
+// or not due, and are to be collected another time.
+func (d *Dir) Collect(ctx context.Context, files []string, live Live) (done []string, err error) {
 	var folder *os.Root
 	var shard string
 	leave := func() {

@@ -56,4 +56,4 @@ func TestCollectIsManyDeletes(t *testing.T) {
 }
 
 // nobody is a catalog without rows.
-func nobody(context.Context, string) ([]string, error) { return nil, nil }
+func nobody(context.Context, string) ([]string, bool, error) { return nil, true, nil }

@@ -41,7 +41,8 @@ type Dir struct {
 	left   int               // how many more of them
 
 	packing sync.Mutex
-	current *pack // that is being filled, nil for none
+	current *pack          // that is being filled, nil for none
+	retired map[*pack]bool // others with members that are not settled
 }
 
 // shard is a folder of the store.
@@ -74,7 +75,7 @@ func OpenDir(root string) (*Dir, error) {
 	if err := checkPrivate(path, top); err != nil {
 		return nil, errors.Join(err, top.Close())
 	}
-	d := &Dir{path: path, root: top, shards: make(map[string]*shard)}
+	d := &Dir{path: path, root: top, shards: make(map[string]*shard), retired: make(map[*pack]bool)}
 	if err := d.findShards(); err != nil {
 		return nil, errors.Join(d.fault("opening blob store", err), top.Close())
 	}
@@ -136,6 +137,10 @@ func (d *Dir) Close() error {
 	d.packing.Lock()
 	defer d.packing.Unlock()
 	d.retire()
+	for p := range d.retired {
+		p.f.Close() // what it holds is durable
+	}
+	clear(d.retired)
 	return d.root.Close()
 }
 

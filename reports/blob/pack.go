@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -52,18 +53,20 @@ func (p *pack) takes(n int64) bool {
 	return p.members < mostMembers && p.end+n <= largestPack && time.Since(p.born) < packAge && p.fault.Load() == nil
 }
 
-// hold keeps the pack from being collected. It returns errInUse where that is just being
+// hold keeps a pack from being collected. It returns errInUse where that is just being
 // done, or was.
-func (p *pack) hold() error {
+func (d *Dir) hold(p *pack) error {
 	if p.unsettled == 0 {
 		if err := lock(p.f, unix.LOCK_SH|unix.LOCK_NB); err != nil {
 			return err
 		}
-		switch n, err := links(p.f); {
+		// Nothing in it may have been shown any more. That it has a name by now says
+		// nothing: a backup may have given it one.
+		switch there, err := isAt(d.root, place(p.id), p.f); {
 		case err != nil:
 			return err
-		case n == 0:
-			return errInUse // it was removed, since nothing in it was shown any more
+		case !there:
+			return errInUse
 		}
 	}
 	p.unsettled++
@@ -86,7 +89,7 @@ func (p *pack) sync() error {
 func (d *Dir) reserve(n int64) (*pack, int64, error) {
 	d.packing.Lock()
 	defer d.packing.Unlock()
-	if d.current == nil || !d.current.takes(n) || d.current.hold() != nil {
+	if d.current == nil || !d.current.takes(n) || d.hold(d.current) != nil {
 		d.retire()
 		err := errInUse
 		for errors.Is(err, errInUse) { // a sweep may be faster than the lock
@@ -111,7 +114,7 @@ func (d *Dir) newPack() error {
 		return err
 	}
 	p := &pack{id: id, f: f, born: time.Now()}
-	if err = p.hold(); err == nil {
+	if err = d.hold(p); err == nil {
 		err = d.syncShard(shardOf(id))
 	} else if !errors.Is(err, errInUse) {
 		err = fmt.Errorf("%w: %w", errNoLocks, err)
@@ -132,7 +135,23 @@ func (d *Dir) retire() {
 	d.current, p.retired = nil, true
 	if p.unsettled == 0 {
 		p.f.Close() // what it holds is durable
+		return
 	}
+	d.retired[p] = true // or else the runtime might close it, and with that let its lock go
+}
+
+// giveUp takes back a member that could not be written, and has its pack take no more,
+// unless it was for want of space.
+func (d *Dir) giveUp(p *pack, offset, n int64, why error) {
+	_ = hole(p.f, offset, offset+pages(n)) // what it has not given back, a sweep will
+	if !isNoSpace(why) {
+		d.packing.Lock()
+		if d.current == p {
+			d.retire()
+		}
+		d.packing.Unlock()
+	}
+	d.settle(p)
 }
 
 // settle lets a member's hold of its pack go.
@@ -143,6 +162,7 @@ func (d *Dir) settle(p *pack) {
 	switch {
 	case p.unsettled > 0:
 	case p.retired:
+		delete(d.retired, p)
 		p.f.Close() // what it holds is durable
 	default:
 		_ = lock(p.f, unix.LOCK_UN)
@@ -157,7 +177,7 @@ var (
 )
 
 // collectPack gives back what no row shows any more of a pack.
-func (d *Dir) collectPack(ctx context.Context, folder *os.Root, id string, live func(context.Context, string) ([]string, error)) error {
+func (d *Dir) collectPack(ctx context.Context, folder *os.Root, id string, live Live) error {
 	f, err := folder.OpenFile(id, os.O_RDWR, 0)
 	if err != nil {
 		return d.deleted(id, err)
@@ -169,10 +189,19 @@ func (d *Dir) collectPack(ctx context.Context, folder *os.Root, id string, live 
 	case err != nil:
 		return d.fault("deleting blobs "+id, err)
 	}
+	switch there, err := isAt(folder, id, f); {
+	case err != nil:
+		return d.fault("deleting blobs "+id, err)
+	case !there: // somebody has removed it since, or it is a link
+		return errInUse
+	}
 	// From here on nobody reads it, and nobody adds to it.
-	members, err := live(ctx, id)
+	members, due, err := live(ctx, id)
 	if err != nil {
 		return err
+	}
+	if !due {
+		return errInUse
 	}
 	if len(members) == 0 {
 		return d.deleted(id, folder.Remove(id))
@@ -247,6 +276,19 @@ func lock(f *os.File, how int) error {
 		return errInUse
 	}
 	return err
+}
+
+// isAt reports whether a file is what has a name in a folder.
+func isAt(folder *os.Root, name string, f *os.File) (bool, error) {
+	named, err := folder.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	info, err := f.Stat()
+	return err == nil && os.SameFile(named, info), err
 }
 
 // links returns how many names a file has.

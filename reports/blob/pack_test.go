@@ -9,9 +9,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/sealdrop/sealdrop/reports/blob"
 	"github.com/sealdrop/sealdrop/reports/blob/blobid"
@@ -52,8 +54,8 @@ func wantBlob(t *testing.T, d *blob.Dir, id string, want []byte) {
 }
 
 // shows is a catalog that shows some blobs.
-func shows(ids ...string) func(context.Context, string) ([]string, error) {
-	return func(_ context.Context, pack string) ([]string, error) {
+func shows(ids ...string) blob.Live {
+	return func(_ context.Context, pack string) ([]string, bool, error) {
 		var live []string
 		for _, id := range ids {
 			if blobid.File(id) == pack {
@@ -61,7 +63,7 @@ func shows(ids ...string) func(context.Context, string) ([]string, error) {
 			}
 		}
 		slices.Sort(live)
-		return live, nil
+		return live, true, nil
 	}
 }
 
@@ -87,7 +89,7 @@ func noise(n int, seed byte) []byte {
 	return b
 }
 
-func collect(t *testing.T, d *blob.Dir, file string, live func(context.Context, string) ([]string, error)) (done bool) {
+func collect(t *testing.T, d *blob.Dir, file string, live blob.Live) (done bool) {
 	t.Helper()
 	files, err := d.Collect(t.Context(), []string{file}, live)
 	if err != nil {
@@ -292,9 +294,9 @@ func TestCollectLeavesWhatIsUsed(t *testing.T) {
 	defer other.Close()
 	w := stream(t, d, noise(5000, 1))
 	pack := blobid.File(w.ID())
-	never := func(context.Context, string) ([]string, error) {
+	never := func(context.Context, string) ([]string, bool, error) {
 		t.Error("the catalog was asked")
-		return nil, nil
+		return nil, true, nil
 	}
 	if collect(t, d, pack, never) || collect(t, other, pack, never) {
 		t.Error("what may be about to get its row was collected")
@@ -363,10 +365,10 @@ func TestCollectFailsClosed(t *testing.T) {
 	d, _ := openDir(t)
 	a, b := member(t, d, noise(5000, 1)), member(t, d, noise(5000, 2))
 	broken := errors.New("no catalog")
-	for what, live := range map[string]func(context.Context, string) ([]string, error){
-		"no answer":    func(context.Context, string) ([]string, error) { return nil, broken },
-		"no id":        func(context.Context, string) ([]string, error) { return []string{"x"}, nil },
-		"out of order": func(context.Context, string) ([]string, error) { return []string{b, a}, nil },
+	for what, live := range map[string]blob.Live{
+		"no answer":    func(context.Context, string) ([]string, bool, error) { return nil, true, broken },
+		"no id":        func(context.Context, string) ([]string, bool, error) { return []string{"x"}, true, nil },
+		"out of order": func(context.Context, string) ([]string, bool, error) { return []string{b, a}, true, nil },
 	} {
 		if done, err := d.Collect(t.Context(), []string{blobid.File(a)}, live); len(done) != 0 || err == nil {
 			t.Errorf("%s: %q, %v", what, done, err)
@@ -387,7 +389,7 @@ func TestCollectBesideStreams(t *testing.T) {
 	defer sweeper.Close()
 	var mu sync.Mutex
 	rows := map[string]byte{}
-	live := func(_ context.Context, pack string) ([]string, error) {
+	live := func(_ context.Context, pack string) ([]string, bool, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		var ids []string
@@ -397,7 +399,7 @@ func TestCollectBesideStreams(t *testing.T) {
 			}
 		}
 		slices.Sort(ids)
-		return ids, nil
+		return ids, true, nil
 	}
 	var fillers sync.WaitGroup
 	for i := range 4 {
@@ -444,5 +446,161 @@ func TestCollectBesideStreams(t *testing.T) {
 	}
 	if len(rows) != 400-4*33 {
 		t.Errorf("%d rows", len(rows))
+	}
+}
+
+// TestAPackThatLivesOnInABackupOnly: a pack that was removed from the store while it was being
+// filled is filled no more, also where a backup has it by another name.
+func TestAPackThatLivesOnInABackupOnly(t *testing.T) {
+	t.Parallel()
+	for what, remove := range map[string]func(t *testing.T, d *blob.Dir, path string){
+		"collected": func(t *testing.T, d *blob.Dir, path string) {
+			if !collect(t, d, filepath.Base(path), nobody) {
+				t.Error("it was not collected")
+			}
+		},
+		"removed from outside": func(t *testing.T, _ *blob.Dir, path string) {
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			d, root := openDir(t)
+			pack := blobid.File(member(t, d, noise(5000, 1)))
+			if err := d.Link(pack, filepath.Join(filepath.Dir(root), "backup")); err != nil {
+				t.Fatal(err)
+			}
+			remove(t, d, filepath.Join(root, pack[:2], pack))
+			id := member(t, d, noise(5000, 2))
+			if blobid.File(id) == pack {
+				t.Error("it went into a pack that is not in the store any more")
+			}
+			wantBlob(t, d, id, noise(5000, 2))
+		})
+	}
+}
+
+// TestAnUnknownOutcomeOutlivesItsStream: a blob that nobody will ever settle keeps its pack, also when
+// others are being filled by now and nothing refers to it any more: the runtime closes files.
+func TestAnUnknownOutcomeOutlivesItsStream(t *testing.T) {
+	t.Parallel()
+	d, root := openDir(t)
+	pack := blobid.File(stream(t, d, noise(100, 1)).ID())
+	for i := 0; blobid.File(member(t, d, noise(100, byte(i)))) == pack; i++ {
+	}
+	other, err := blob.OpenDir(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	for range 5 {
+		runtime.GC()
+		time.Sleep(time.Millisecond) // what is no more referred to is closed by a goroutine of its own
+		if collect(t, other, pack, nobody) {
+			t.Fatal("it was collected")
+		}
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !collect(t, other, pack, nobody) {
+		t.Error("it is kept although nobody has the store open")
+	}
+}
+
+// TestCollectLeavesWhatIsNotDue: of a pack something was let go just now.
+func TestCollectLeavesWhatIsNotDue(t *testing.T) {
+	t.Parallel()
+	d, _ := openDir(t)
+	id := member(t, d, noise(5000, 1))
+	if collect(t, d, blobid.File(id), func(context.Context, string) ([]string, bool, error) { return nil, false, nil }) {
+		t.Error("it was collected")
+	}
+	wantBlob(t, d, id, noise(5000, 1))
+}
+
+// TestALinkThatIsNamedLikeAPack: what it leads to has members of its own, and gets no holes for
+// those that the link's name has not.
+func TestALinkThatIsNamedLikeAPack(t *testing.T) {
+	t.Parallel()
+	d, root := openDir(t)
+	id := member(t, d, noise(5000, 1))
+	pack, planted := blobid.File(id), blobid.NewPack()
+	planted = pack[:2] + planted[2:]
+	if err := os.Symlink(pack, filepath.Join(root, pack[:2], planted)); err != nil {
+		t.Fatal(err)
+	}
+	for _, live := range []blob.Live{nobody, shows(blobid.Member(planted, 8192, 10))} {
+		if collect(t, d, planted, live) {
+			t.Error("it was collected")
+		}
+	}
+	wantBlob(t, d, id, noise(5000, 1))
+}
+
+// TestAPackThatIsCutOff: what is left of it is read, and what comes next is whole.
+func TestAPackThatIsCutOff(t *testing.T) {
+	t.Parallel()
+	d, root := openDir(t)
+	a, b, c := member(t, d, noise(5000, 1)), member(t, d, noise(5000, 2)), member(t, d, noise(5000, 3))
+	pack := blobid.File(a)
+	if err := os.Truncate(filepath.Join(root, pack[:2], pack), 8192+100); err != nil {
+		t.Fatal(err)
+	}
+	wantBlob(t, d, a, noise(5000, 1))
+	for id, size := range map[string]int64{b: 100, c: 0} {
+		r, err := d.Open(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Size() != size {
+			t.Errorf("%d bytes are left, want %d", r.Size(), size)
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	later := member(t, d, noise(5000, 4))
+	wantBlob(t, d, later, noise(5000, 4))
+	if !collect(t, d, pack, shows(a, later)) {
+		t.Error("it is not done with")
+	}
+	wantBlob(t, d, a, noise(5000, 1))
+	wantBlob(t, d, later, noise(5000, 4))
+}
+
+// TestMembersThatACatalogMadeUp: an id may name anything; no file but the pack is touched, and
+// nothing but what is there is read.
+func TestMembersThatACatalogMadeUp(t *testing.T) {
+	t.Parallel()
+	d, root := openDir(t)
+	id := member(t, d, noise(5000, 1))
+	pack := blobid.File(id)
+	for _, made := range []string{
+		blobid.Member(pack, (blobid.MaxPages-1)*blobid.PageSize, blobid.MaxMember),
+		blobid.Member(pack, 8192, 0),
+		blobid.Member(pack, 0, 0),
+	} {
+		r, err := d.Open(made)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Size() != 0 {
+			t.Errorf("%s has %d bytes", made, r.Size())
+		}
+		if rest, err := r.From(10); err != nil {
+			t.Error(err)
+		} else if n, err := io.Copy(io.Discard, rest); n != 0 || err != nil {
+			t.Errorf("%d bytes are read, %v", n, err)
+		}
+		if err := errors.Join(r.Close(), d.Delete(made)); err != nil {
+			t.Error(err)
+		}
+	}
+	wantBlob(t, d, id, noise(5000, 1))
+	if info, err := os.Stat(filepath.Join(root, pack[:2], pack)); err != nil || info.Size() > 8192 {
+		t.Errorf("the pack has grown: %v, %v", info, err)
 	}
 }

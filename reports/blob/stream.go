@@ -136,7 +136,7 @@ func (s *Stream) commitMember() error {
 		err = p.syncs.Do(p.sync)
 	}
 	if err != nil {
-		s.dir.settle(p)
+		s.dir.giveUp(p, offset, s.size, err)
 		return s.dir.fault(op, err)
 	}
 	s.pack, s.id = p, blobid.Member(p.id, offset, s.size)

@@ -138,20 +138,26 @@ func (c *Catalog) ForgetGarbage(ctx context.Context, files []string, before time
 	return nil
 }
 
-// Blobs returns the blobs in a file that rows show, in ascending order.
-func (c *Catalog) Blobs(ctx context.Context, file string) ([]string, error) {
-	var all []string
+// Blobs returns the blobs in a file that rows show, in ascending order. due tells that what
+// else was in it is garbage, and nothing of it was let go since a time: not while they were looked
+// for either.
+func (c *Catalog) Blobs(ctx context.Context, file string, before time.Time) (all []string, due bool, err error) {
 	for first := file; ; {
 		page, err := c.db.Read().ListBlobsFrom(ctx, query.ListBlobsFromParams{First: first, Last: blobid.Last(file), N: blobsPage})
 		if err != nil {
-			return nil, fmt.Errorf("looking for the owners of blobs: %w", err)
+			return nil, false, fmt.Errorf("looking for the owners of blobs: %w", err)
 		}
 		all = append(all, page...)
 		if len(page) < blobsPage {
-			return all, nil
+			break
 		}
 		first = page[len(page)-1] + "0" // right after it
 	}
+	n, err := c.db.Read().GarbageDue(ctx, query.GarbageDueParams{Blob: file, Before: database.Micros(before)})
+	if err != nil {
+		return nil, false, fmt.Errorf("looking at garbage: %w", err)
+	}
+	return all, n != 0, nil
 }
 
 // blobsPage is how many blobs are listed at a time.

@@ -118,7 +118,10 @@ func (f *fixture) blobCount(tb testing.TB) (n int) {
 		tb.Fatal(err)
 	}
 	slices.Sort(garbage)
-	if done, err := f.blobs.Collect(context.Background(), garbage, f.catalog.Blobs); err != nil || len(done) != len(garbage) {
+	live := func(ctx context.Context, pack string) ([]string, bool, error) {
+		return f.catalog.Blobs(ctx, pack, time.Now().Add(time.Hour))
+	}
+	if done, err := f.blobs.Collect(context.Background(), garbage, live); err != nil || len(done) != len(garbage) {
 		tb.Fatalf("of %d files, %d are collected, %v", len(garbage), len(done), err)
 	}
 	err = f.blobs.Walk(context.Background(), func(file string, _ int64, _ time.Time) error {

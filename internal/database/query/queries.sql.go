@@ -1090,6 +1090,22 @@ func (q *Queries) ForgetTold(ctx context.Context, before int64) error {
 	return err
 }
 
+const garbageDue = `-- name: GarbageDue :one
+SELECT CAST(CASE WHEN EXISTS (SELECT 1 FROM garbage WHERE blob = $1 AND since <= $2) THEN 1 ELSE 0 END AS BIGINT)
+`
+
+type GarbageDueParams struct {
+	Blob   string
+	Before int64
+}
+
+func (q *Queries) GarbageDue(ctx context.Context, arg GarbageDueParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, garbageDue, arg.Blob, arg.Before)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const getAudit = `-- name: GetAudit :one
 SELECT seq, at, event, actor, client_id, subject, detail, hash FROM audit WHERE seq = $1
 `
