@@ -2,6 +2,8 @@ package torture
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +14,7 @@ import (
 	"github.com/sealdrop/sealdrop/keys"
 	"github.com/sealdrop/sealdrop/keys/pgp"
 	"github.com/sealdrop/sealdrop/reports"
+	"github.com/sealdrop/sealdrop/reports/blob/blobid"
 	"github.com/sealdrop/sealdrop/reports/catalog"
 	"github.com/sealdrop/sealdrop/reports/publish"
 	"github.com/sealdrop/sealdrop/retention"
@@ -38,9 +41,9 @@ func TestDecadeOfRetention(t *testing.T) {
 			}
 		}
 		d.compare()
-		t.Logf("ten years, %d leap days: %d files published, %d purged in %d sweeps (%d pairs of them a microsecond apart), %d legal holds, %d sweeps refused (%d for the clock), %d confirmed",
-			d.leapDays, d.published, d.purged, d.sweeps, d.moments, d.holds, d.refused, d.doubted, d.confirmed)
-		if d.leapDays != 3 || d.purged < 1000 || d.doubted < 20 || d.refused == d.doubted || d.confirmed == 0 || d.holds < 20 || d.moments < 50 {
+		t.Logf("ten years, %d leap days: %d files published, %d purged in %d sweeps (%d pairs of them a microsecond apart), %d legal holds, %d sweeps refused (%d for the clock), %d confirmed; %d blobs given back of files that others stayed in",
+			d.leapDays, d.published, d.purged, d.sweeps, d.moments, d.holds, d.refused, d.doubted, d.confirmed, d.thinned)
+		if d.leapDays != 3 || d.purged < 1000 || d.doubted < 20 || d.refused == d.doubted || d.confirmed == 0 || d.holds < 20 || d.moments < 50 || d.thinned < 200 {
 			t.Error("the run proves too little")
 		}
 	}
@@ -74,15 +77,19 @@ type decade struct {
 	book    map[string]*booked
 	ids     []string             // of the book, in the order of their publication
 	buried  map[string]time.Time // blobs of what was purged, and when
+	letGo   map[string]time.Time // when something was last let go of a file
 	last    time.Time            // sweep
 
 	published, purged, sweeps, holds, refused, doubted, confirmed, leapDays, moments int
+
+	// thinned counts blobs whose space was given back while others stayed in their file.
+	thinned int
 }
 
 func newDecade(t *testing.T, r *rand.Rand) *decade {
 	d := &decade{
 		inner: newInner(t, decadeStart, decadePolicy), Rand: r, days: 100,
-		book: map[string]*booked{}, buried: map[string]time.Time{},
+		book: map[string]*booked{}, buried: map[string]time.Time{}, letGo: map[string]time.Time{},
 	}
 	for i := range 4 {
 		client := d.addClient(fmt.Sprint("client", i))
@@ -111,6 +118,14 @@ func (d *decade) live(date time.Time) {
 		for range 80 { // half a year's reports: all of them are due at one moment
 			d.publish(client)
 		}
+	}
+	if date.Day() == 20 { // at once, for clients that keep theirs for different times
+		for range 12 {
+			d.publish(d.IntN(len(d.clients)))
+		}
+	}
+	if d.IntN(3) == 0 {
+		d.reopenBlobs() // what is filled by then takes no more, as each hour
 	}
 	for range 2 {
 		d.clock.advance(time.Minute)
@@ -250,6 +265,7 @@ func (d *decade) giveKey(i int) {
 			d.t.Errorf("%s was released, which was not waiting", r.ID)
 			return
 		}
+		d.buryBlob(b.blob)
 		b.waits, b.blob, b.expires = false, r.Blob, d.clock.now().AddDate(0, 0, d.kept(i))
 	})
 	d.must("releasing", err)
@@ -332,8 +348,13 @@ func (d *decade) deleteAll(i int) {
 }
 
 func (d *decade) bury(id string, b *booked) {
-	d.buried[b.blob] = d.clock.now()
+	d.buryBlob(b.blob)
 	delete(d.book, id)
+}
+
+func (d *decade) buryBlob(blob string) {
+	d.buried[blob] = d.clock.now()
+	d.letGo[blobid.File(blob)] = d.clock.now()
 }
 
 // jump has the clock wrong for a while, by more than is believed or backwards.
@@ -451,15 +472,24 @@ func (d *decade) checkCount() {
 }
 
 // checkBuried checks that blobs outlive their rows by the grace, and go with the
-// next sweep.
+// next sweep: of a file with many, once nothing was let go of it for as long.
 func (d *decade) checkBuried(now time.Time) {
+	shared := map[string]bool{}
+	for _, b := range d.book {
+		shared[blobid.File(b.blob)] = true
+	}
 	for blob, since := range d.buried {
-		old := now.Sub(since) >= grace
+		file := blobid.File(blob)
+		old := now.Sub(d.letGo[file]) >= grace
 		if d.blobThere(blob) == old {
 			d.t.Errorf("%s after its row, blob %s is there: %t", now.Sub(since), blob, !old)
 		}
-		if old {
-			delete(d.buried, blob)
+		if !old {
+			continue
+		}
+		delete(d.buried, blob)
+		if shared[file] {
+			d.thinned++
 		}
 	}
 }
@@ -476,7 +506,8 @@ func (d *decade) compare() {
 		if !r.Expires.Equal(b.expires) || r.LegalHold != b.onHold || (r.State == reports.Removed) != b.removed {
 			d.t.Errorf("%s is %+v, and in the book %+v", id, r, *b)
 		}
-		if !d.blobThere(r.Blob) {
+		sum := sha256.Sum256(d.content(r.Blob))
+		if r.Kind == reports.KindReport && hex.EncodeToString(sum[:]) != r.SHA256 || !d.blobThere(r.Blob) {
 			d.t.Errorf("%s has lost its blob", id)
 		}
 	}

@@ -1,6 +1,7 @@
 package torture
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"io/fs"
@@ -52,6 +53,7 @@ type inner struct {
 	register  *keys.Register
 	catalog   *catalog.Catalog
 	blobs     *blob.Dir
+	blobsPath string
 	publisher *publish.Publisher
 	store     *folder.Store
 	sweeper   *retention.Sweeper
@@ -69,7 +71,8 @@ func newInner(t *testing.T, start time.Time, policy retention.Policy) *inner {
 	g.db, err = database.Open(t.Context(), dir)
 	g.must("opening the catalog", err)
 	t.Cleanup(func() { g.db.Close() })
-	g.blobs, err = blob.OpenDir(filepath.Join(dir, "blobs"))
+	g.blobsPath = filepath.Join(dir, "blobs")
+	g.blobs, err = blob.OpenDir(g.blobsPath)
 	g.must("opening the blobs", err)
 	t.Cleanup(func() { g.blobs.Close() })
 	own := filepath.Join(dir, "keys")
@@ -138,6 +141,8 @@ func (g *inner) content(id string) []byte {
 	return data
 }
 
+// blobThere reports whether a blob has something in it: of one whose space was given back, there are
+// zeros left, or nothing.
 func (g *inner) blobThere(id string) bool {
 	g.t.Helper()
 	r, err := g.blobs.Open(id)
@@ -146,7 +151,17 @@ func (g *inner) blobThere(id string) bool {
 	}
 	g.must("opening a blob", err)
 	_ = r.Close()
-	return true
+	return len(bytes.Trim(g.content(id), "\x00")) > 0
+}
+
+// reopenBlobs opens the store anew, as the gateway's next start does.
+func (g *inner) reopenBlobs() {
+	g.t.Helper()
+	g.must("closing the blobs", g.blobs.Close())
+	var err error
+	g.blobs, err = blob.OpenDir(g.blobsPath)
+	g.must("opening the blobs", err)
+	g.publisher.Blobs, g.store.Blobs, g.sweeper.Blobs = g.blobs, g.blobs, g.blobs
 }
 
 // files returns what the catalog has of all clients, by id.

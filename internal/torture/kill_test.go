@@ -21,7 +21,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sealdrop/sealdrop/internal/database"
 	"github.com/sealdrop/sealdrop/keys/pgp"
+	"github.com/sealdrop/sealdrop/reports"
+	"github.com/sealdrop/sealdrop/reports/blob/blobid"
+	"github.com/sealdrop/sealdrop/reports/catalog"
 )
 
 // kills is how many deliveries are killed in a run; TORTURE_KILLS changes it.
@@ -103,11 +107,32 @@ func TestKill9WhilePublishing(t *testing.T) {
 		time.Sleep(1100 * time.Millisecond)
 		g.run("retention", "run")
 	}
-	if blobs := g.blobs(); len(blobs) != len(listed) {
-		t.Errorf("%d blobs are left for %d reports after the sweep", len(blobs), len(listed))
+	blobs, left := g.blobs()
+	used := map[string]bool{}
+	for _, b := range blobs {
+		used[b.path] = true
+	}
+	if left = slices.DeleteFunc(left, func(path string) bool { return used[path] }); len(left) > 0 {
+		t.Errorf("%d files without a report are left after the sweep: %v", len(left), left)
 	}
 	g.checkBlobs(g.reports())
 	g.checkNoPlaintext()
+	g.checkAllGoes()
+}
+
+// checkAllGoes deletes all reports, of one client after the other: what is left is whole, and in the end
+// there is nothing.
+func (g *gateway) checkAllGoes() {
+	g.t.Helper()
+	for _, client := range []string{"acme", "borealis"} {
+		g.run("client", "remove", client, "--with-reports")
+		time.Sleep(1100 * time.Millisecond) // the grace
+		g.run("retention", "run")
+		g.checkBlobs(g.reports())
+	}
+	if _, files := g.blobs(); len(files) > 0 {
+		g.t.Errorf("all reports are deleted, and there are still %v", files)
+	}
 }
 
 // pick chooses n of one client's files.
@@ -263,32 +288,76 @@ func (g *gateway) reports() map[string]report {
 	return byID
 }
 
-// blobs returns the digest of every file in the blob store.
-func (g *gateway) blobs() map[string]string {
+// stored is where the bytes of a blob are.
+type stored struct {
+	path     string
+	at, size int64
+}
+
+// content reads them, without the gateway's help.
+func (s stored) content() ([]byte, error) {
+	f, err := os.Open(s.path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b := make([]byte, s.size)
+	_, err = f.ReadAt(b, s.at)
+	return b, err
+}
+
+// whole reports whether a report's blob is there, byte for byte.
+func (s stored) whole(r report) bool {
+	content, err := s.content()
+	sum := sha256.Sum256(content)
+	return err == nil && hex.EncodeToString(sum[:]) == r.SHA256
+}
+
+// blobs returns where the blob of every report is, by the report's id, and the files that there
+// are.
+func (g *gateway) blobs() (blobs map[string]stored, files []string) {
 	g.t.Helper()
-	digests := map[string]string{}
 	root := filepath.Join(g.dir, "data", "blobs")
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
+		if err == nil && !d.IsDir() {
+			files = append(files, path)
 		}
-		data, err := os.ReadFile(path)
-		sum := sha256.Sum256(data)
-		digests[hex.EncodeToString(sum[:])] = path
 		return err
 	})
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	return digests
+	db, err := database.InFolder(filepath.Join(g.dir, "data")).OpenAsIs(g.t.Context())
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer db.Close()
+	blobs = map[string]stored{}
+	for after := ""; ; {
+		page, err := catalog.New(db, time.Now).Files(g.t.Context(), reports.ClientID{}, after, 1000)
+		if err != nil {
+			g.t.Fatal(err)
+		}
+		for _, r := range page {
+			id, ok := blobid.Parse(r.Blob)
+			if !ok || id.Packed && id.Size != r.Size {
+				g.t.Errorf("report %s with %d bytes has the blob %q", r.ID, r.Size, r.Blob)
+			}
+			blobs[r.ID] = stored{path: filepath.Join(root, id.File[:2], id.File), at: id.Offset, size: r.Size}
+			after = r.ID
+		}
+		if len(page) < 1000 {
+			return blobs, files
+		}
+	}
 }
 
 // checkBlobs checks that every report's content is there, byte for byte.
 func (g *gateway) checkBlobs(listed map[string]report) {
 	g.t.Helper()
-	blobs := g.blobs()
+	blobs, _ := g.blobs()
 	for _, r := range listed {
-		if blobs[r.SHA256] == "" {
+		if !blobs[r.ID].whole(r) {
 			g.t.Errorf("report %s (%s, %s) has no blob with its digest", r.ID, r.Name, r.State)
 		}
 	}
@@ -351,7 +420,7 @@ func (g *gateway) checkContent(listed map[string]report) {
 	}
 	defer func() { _ = exec.Command("gpgconf", "--homedir", home, "--kill", "all").Run() }()
 	gpg([]byte(g.key.Armored()), "--import")
-	blobs := g.blobs()
+	blobs, _ := g.blobs()
 	checked := 0
 	for _, r := range listed {
 		if r.Client != "acme" || checked == 30 {
@@ -362,7 +431,11 @@ func (g *gateway) checkContent(listed map[string]report) {
 		if err != nil {
 			g.t.Fatal(err)
 		}
-		if got := gpg(nil, "--decrypt", blobs[r.SHA256]); !bytes.Equal(got, want) {
+		sealed, err := blobs[r.ID].content()
+		if err != nil {
+			g.t.Fatal(err)
+		}
+		if got := gpg(sealed, "--decrypt"); !bytes.Equal(got, want) {
 			g.t.Errorf("%s opens to something else", r.Name)
 		}
 	}

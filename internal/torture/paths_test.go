@@ -15,6 +15,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/sealdrop/sealdrop/reports/blob/blobid"
+	"github.com/sealdrop/sealdrop/reports/blob/blobtest"
 )
 
 func killedPaths() []killedPath {
@@ -102,15 +105,17 @@ func removing() killedPath {
 	}
 }
 
-// purging has one report whose time is over, and one that was purged before, whose
-// blob is to be deleted.
+// purging has one report whose time is over, and others that were purged before, whose blobs are to be
+// given back: one that is alone in its file, and some between others that are on hold.
 func purging() killedPath {
 	return killedPath{
 		name: "purge",
 		prepare: func(g *gateway) {
-			g.run("deliver", "--client", "acme", g.file("kept.csv", 2_000))
 			g.run("client", "set", "acme", "--retention", "1s")
-			g.run("deliver", "--client", "acme", g.file("purged.csv", 2_000))
+			said := g.run("deliver", "--client", "acme", g.file("kept.csv", 2_000), g.file("purged.csv", 20_000), g.file("kept too.csv", 90_000), g.file("purged too.csv", 2_000))
+			ids := acknowledgedIDs(string(said))
+			g.run("retention", "hold", ids[0], ids[2], "--reason", "a case")
+			g.run("deliver", "--client", "acme", g.file("alone.csv", 2_000))
 			time.Sleep(1100 * time.Millisecond)
 			g.run("retention", "run")
 			g.run("deliver", "--client", "acme", g.file("due.csv", 2_000))
@@ -118,12 +123,38 @@ func purging() killedPath {
 		},
 		attempt: oneShot("retention", "run"),
 		holds: func(g *gateway, _ string, listed map[string]report) {
-			if len(listed) != 1 {
-				g.t.Errorf("%d reports are there after the purge, want 1", len(listed))
+			if len(listed) != 2 {
+				g.t.Errorf("%d reports are there after the purge, want 2", len(listed))
 			}
+			g.checkThinned()
 		},
-		names: map[string]int{"acme/kept.csv.pgp": 1, "acme/due.csv.pgp": 0},
+		names: map[string]int{"acme/kept.csv.pgp": 1, "acme/kept too.csv.pgp": 1, "acme/due.csv.pgp": 0},
 		env:   []string{"SEALDROP_RETENTION_GRACE=1s"},
+	}
+}
+
+// checkThinned checks that a file that reports are in has nothing else, and that there is at most one
+// file that none is in, which has its grace yet.
+func (g *gateway) checkThinned() {
+	g.t.Helper()
+	blobs, files := g.blobs()
+	want := map[string]int64{}
+	for _, b := range blobs {
+		want[b.path] += (b.size + blobid.PageSize - 1) &^ (blobid.PageSize - 1)
+	}
+	if len(files) > len(want)+1 {
+		g.t.Errorf("the reports that are left are in %d files, and there are %d", len(want), len(files))
+	}
+	for path, n := range want {
+		f, err := os.Open(path)
+		if err != nil {
+			g.t.Error(err)
+			continue
+		}
+		if got := blobtest.Data(g.t, f); got != n {
+			g.t.Errorf("%s takes %d bytes for reports of %d", path, got, n)
+		}
+		f.Close()
 	}
 }
 

@@ -115,10 +115,10 @@ func (n *powerTally) count(g *gateway, before, later []string) {
 		return
 	}
 	there := map[string]bool{}
-	blobs := g.blobs()
+	blobs, _ := g.blobs()
 	for _, r := range list {
 		there[r.ID] = true
-		if blobs[r.SHA256] == "" {
+		if !blobs[r.ID].whole(r) {
 			n.broken++
 		}
 	}

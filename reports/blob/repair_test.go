@@ -188,7 +188,7 @@ func TestRepairIsDurable(t *testing.T) {
 			"openat O_EXCL blobs/SHARD/FRESH", "write blobs/SHARD/FRESH", "fsync blobs/SHARD/FRESH", "renameat blobs/SHARD", "fsync blobs/SHARD",
 		}},
 		{name: "member", size: 6, want: []string{
-			"pwrite64 blobs/SHARD/ID", "fsync blobs/SHARD/ID", "close blobs/SHARD/ID", "fsync blobs/SHARD",
+			"flock LOCK_SH blobs/SHARD/ID", "pwrite64 blobs/SHARD/ID", "fsync blobs/SHARD/ID", "close blobs/SHARD/ID", "fsync blobs/SHARD",
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

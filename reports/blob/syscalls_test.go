@@ -31,13 +31,16 @@ func TestMain(m *testing.M) {
 	}
 	// strace counts the calls to inject faults into by thread.
 	runtime.LockOSThread()
-	run := map[string]func(root string) error{
+	run, ok := map[string]func(root string) error{
 		"commit":             commitOne,
 		"file fsync fails":   fileSyncFails,
 		"folder fsync fails": folderSyncFails,
 		"full":               fillUp,
 		"repair":             repairFirst,
 	}[role]
+	if !ok {
+		run = packRoles[role]
+	}
 	if err := run(os.Getenv(rootVar)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -88,10 +91,7 @@ func commitOne(root string) error {
 // all of it, in this order, with no other sync, rename or write to the store.
 func TestSyscallOrder(t *testing.T) {
 	t.Parallel()
-	root := filepath.Join(t.TempDir(), "blobs")
-	trace, id := traced(t, "commit", root)
-	got := storeCalls(trace, filepath.Dir(root), id)
-	want := []string{
+	wantCalls(t, "commit", []string{
 		"mkdirat blobs",
 		"fsync .",
 		"fsync blobs", // for folders found
@@ -102,10 +102,23 @@ func TestSyscallOrder(t *testing.T) {
 		"fsync blobs/SHARD/ID",
 		"close blobs/SHARD/ID",
 		"fsync blobs/SHARD",
-	}
-	if !slices.Equal(got, want) {
+	})
+}
+
+// wantCalls runs a role and fails unless these are its calls.
+func wantCalls(t *testing.T, role string, want []string) {
+	t.Helper()
+	if got := calledBy(t, role); !slices.Equal(got, want) {
 		t.Errorf("the system calls were\n\t%s\nwant\n\t%s", strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
 	}
+}
+
+// calledBy runs a role, which prints the file that it is about, and returns its calls.
+func calledBy(t *testing.T, role string) []string {
+	t.Helper()
+	root := filepath.Join(t.TempDir(), "blobs")
+	trace, id := traced(t, role, root)
+	return storeCalls(trace, filepath.Dir(root), id)
 }
 
 // traced runs a role under strace, and returns what was seen and what the role printed.
@@ -113,7 +126,7 @@ func traced(t *testing.T, role, root string) (trace, printed string) {
 	t.Helper()
 	log := filepath.Join(t.TempDir(), "strace")
 	cmd := inRole(t, role, root, "strace", "-f", "-y", "-o", log,
-		"-e", "trace=mkdir,mkdirat,open,openat,write,pwrite64,fsync,fdatasync,sync_file_range,close,rename,renameat,renameat2,link,linkat")
+		"-e", "trace=mkdir,mkdirat,open,openat,write,pwrite64,fsync,fdatasync,sync_file_range,close,rename,renameat,renameat2,link,linkat,flock,fallocate,unlink,unlinkat")
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
@@ -157,7 +170,7 @@ func storeCalls(trace, base, id string) []string {
 		path := at[1]
 		if strings.HasPrefix(at[2], "/") {
 			path = at[2]
-		} else if strings.HasPrefix(name, "mkdir") || strings.HasPrefix(name, "open") {
+		} else if strings.HasPrefix(name, "mkdir") || strings.HasPrefix(name, "unlink") || strings.HasPrefix(name, "open") {
 			path = filepath.Join(path, at[2])
 		}
 		path, err := filepath.Rel(base, path)
@@ -169,6 +182,8 @@ func storeCalls(trace, base, id string) []string {
 		switch {
 		case strings.HasPrefix(name, "open") && strings.Contains(args, "O_EXCL"):
 			name += " O_EXCL"
+		case name == "flock":
+			name += " " + strings.TrimPrefix(args, at[0])
 		case strings.HasPrefix(name, "open"), name == "close" && !strings.HasSuffix(path, "ID"):
 			continue // reading, and folders
 		}
