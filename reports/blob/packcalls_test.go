@@ -332,4 +332,6 @@ var packRoles = map[string]func(root string) error{
 	"no locks":                  noLocks,
 	"no holes":                  noHoles,
 	"holes' fsync fails":        holesSyncFails,
+	"full, with packs":          fillPacks,
+	"read-only":                 readOnly,
 }

@@ -20,7 +20,13 @@ import (
 // on /dev/full, for machines that allow no namespaces.)
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
-	cmd := inRole(t, "full", t.TempDir())
+	inNamespace(t, "full", t.TempDir())
+}
+
+// inNamespace runs a role with mounts of its own.
+func inNamespace(t *testing.T, role, root string) {
+	t.Helper()
+	cmd := inRole(t, role, root)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	if os.Geteuid() != 0 {
 		cmd.SysProcAttr = &syscall.SysProcAttr{
