@@ -295,6 +295,38 @@ func TestWhileAPackIsFilled(t *testing.T) {
 	})
 }
 
+// TestACopyOfAPackKeepsItsHoles: a pack of which little is left takes little in a backup, too.
+func TestACopyOfAPackKeepsItsHoles(t *testing.T) {
+	t.Parallel()
+	ways(t, func(t *testing.T, f *fixture, _ bool) {
+		want := map[string]string{}
+		var list []reports.Report
+		for i := range 9 {
+			name := fmt.Sprintf("%d.csv", i)
+			want[name] = strings.Repeat(name, 2000) // three pages
+			list = append(list, f.publish(t, name, want[name]))
+		}
+		for i, r := range list {
+			if i%4 != 1 {
+				f.purge(t, r)
+				delete(want, r.Name.String())
+			}
+		}
+		made := f.backup(t, backup.Options{})
+		place, _, err := blob.Path(list[0].Blob)
+		check(t, err)
+		pack, err := os.Open(filepath.Join(made.Backup, "blobs", place))
+		check(t, err)
+		defer pack.Close()
+		if got := blobtest.Data(t, pack); got != 2*3*4096 {
+			t.Errorf("it takes %d bytes", got)
+		}
+		_, to, err := f.restore(t, f.folder)
+		check(t, err)
+		packHolds(t, to, want)
+	})
+}
+
 // TestAClockThatWasSetBackLeavesNothingOut: what was written to a pack since the previous backup
 // looks older than that.
 func TestAClockThatWasSetBackLeavesNothingOut(t *testing.T) {

@@ -2,6 +2,7 @@ package backup
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -48,7 +49,7 @@ func (m *maker) holds(before string, r reports.Report) bool {
 }
 
 // put is place for what the previous backup does not have; want is the file's size, -1
-// for any. The digest is that of what was copied.
+// for any, as that of a pack. The digest is that of what was copied, but for a pack.
 func (m *maker) put(file, target string, want int64) (how string, size int64, digest string, err error) {
 	content, err := m.Blobs.OpenFile(file)
 	if err != nil {
@@ -82,8 +83,40 @@ func (m *maker) put(file, target string, want int64) (how string, size int64, di
 		// Another file system, or one without links; too many links of one file.
 		m.noLink = !errors.Is(err, syscall.EMLINK)
 	}
+	if want < 0 {
+		return copied, info.Size(), "", copySparse(target, content, info.Size())
+	}
 	digest, size, err = copyTo(target, content)
 	return copied, size, digest, err
+}
+
+// copySparse makes a new file of the first bytes of another, durable but for its name. Holes stay holes:
+// of a pack, little may be left.
+func copySparse(target string, content *os.File, size int64) (err error) {
+	out, err := os.OpenFile(target, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	for from, to := int64(0), int64(0); to < size; {
+		if from, err = unix.Seek(int(content.Fd()), to, unix.SEEK_DATA); errors.Is(err, unix.ENXIO) {
+			break // only a hole is left
+		}
+		if err == nil {
+			to, err = unix.Seek(int(content.Fd()), from, unix.SEEK_HOLE)
+		}
+		if err != nil {
+			from, to = to, size // it can't tell
+		}
+		to = min(to, size)
+		if _, err := io.Copy(io.NewOffsetWriter(out, from), io.NewSectionReader(content, from, to-from)); err != nil {
+			return err
+		}
+	}
+	if err := out.Truncate(size); err != nil {
+		return err
+	}
+	return out.Sync()
 }
 
 // member sees to it that the pack of a report's blob is in the backup. What others the pack has

@@ -294,7 +294,10 @@ func (d *Dir) Open(id string) (*Reader, error) {
 	}
 	if err := lock(f, unix.LOCK_SH); err != nil {
 		f.Close()
-		return nil, d.fault("opening blob "+id, err)
+		return nil, &hintedError{
+			err:  d.fault("locking blob "+id, err),
+			hint: fmt.Sprintf("mount %s so that files can be locked there (flock; on NFS not with nolock): what is read must not be given back meanwhile", d.path),
+		}
 	}
 	return &Reader{f: f, packed: true, base: parts.Offset, size: max(0, min(parts.Size, size-parts.Offset))}, nil
 }
