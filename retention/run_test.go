@@ -61,7 +61,7 @@ func (m *memory) SetLastSweep(_ context.Context, at time.Time) error {
 
 func (m *memory) DropStalePartials(context.Context, time.Time, int) (int, error) { return 0, nil }
 func (m *memory) Garbage(context.Context, time.Time, int) ([]string, error)      { return nil, nil }
-func (m *memory) ForgetGarbage(context.Context, []string, time.Time) error { return nil }
+func (m *memory) ForgetGarbage(context.Context, []string, time.Time) error       { return nil }
 
 func (m *memory) Blobs(context.Context, string, time.Time) ([]string, bool, error) {
 	return nil, true, nil

@@ -170,7 +170,9 @@ func (s *Sweeper) dropInterrupted(ctx context.Context, now time.Time, done *Resu
 func (s *Sweeper) collectGarbage(ctx context.Context, now time.Time, done *Result) error {
 	before := now.Add(-s.Grace)
 	// More may be let go of a pack after it was listed, and has its whole grace.
-	live := func(ctx context.Context, pack string) ([]string, bool, error) { return s.Catalog.Blobs(ctx, pack, before) }
+	live := func(ctx context.Context, pack string) ([]string, bool, error) {
+		return s.Catalog.Blobs(ctx, pack, before)
+	}
 	for {
 		files, err := s.Catalog.Garbage(ctx, before, fileBatch)
 		if err != nil || len(files) == 0 {
