@@ -482,7 +482,7 @@ func (d *decade) checkBuried(now time.Time) {
 		file := blobid.File(blob)
 		old := now.Sub(d.letGo[file]) >= grace
 		if d.blobThere(blob) == old {
-			d.t.Errorf("%s after its row, blob %s is there: %t", now.Sub(since), blob, !old)
+			d.t.Errorf("%s after its row, blob %s is there: %t", now.Sub(since), blob, old)
 		}
 		if !old {
 			continue
