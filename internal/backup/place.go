@@ -98,17 +98,17 @@ func copySparse(target string, content *os.File, size int64) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, out.Close()) }()
-	for from, to := int64(0), int64(0); to < size; {
-		if from, err = unix.Seek(int(content.Fd()), to, unix.SEEK_DATA); errors.Is(err, unix.ENXIO) {
+	for to := int64(0); to < size; {
+		from, err := unix.Seek(int(content.Fd()), to, unix.SEEK_DATA)
+		if errors.Is(err, unix.ENXIO) {
 			break // only a hole is left
 		}
-		if err == nil {
-			to, err = unix.Seek(int(content.Fd()), from, unix.SEEK_HOLE)
-		}
 		if err != nil {
-			from, to = to, size // it can't tell
+			from = to // it can't tell
 		}
-		to = min(to, size)
+		if to, err = unix.Seek(int(content.Fd()), from, unix.SEEK_HOLE); err != nil || to > size {
+			to = size
+		}
 		if _, err := io.Copy(io.NewOffsetWriter(out, from), io.NewSectionReader(content, from, to-from)); err != nil {
 			return err
 		}
