@@ -195,6 +195,7 @@ func (d *Dir) collectPack(ctx context.Context, folder *os.Root, id string, live 
 	case !there: // somebody has removed it since, or it is a link
 		return errInUse
 	}
+	defer func() { _ = lock(f, unix.LOCK_UN) }() // see [Reader.Close]
 	// From here on nobody reads it, and nobody adds to it.
 	members, due, err := live(ctx, id)
 	if err != nil {

@@ -111,9 +111,9 @@ func TestSyscallOrderOfCollect(t *testing.T) {
 	for role, want := range map[string][]string{
 		"thin": {
 			"flock LOCK_EX|LOCK_NB blobs/SHARD/ID", "mkdirat asked",
-			"fallocate blobs/SHARD/ID", "fallocate blobs/SHARD/ID", "fsync blobs/SHARD/ID", "close blobs/SHARD/ID",
+			"fallocate blobs/SHARD/ID", "fallocate blobs/SHARD/ID", "fsync blobs/SHARD/ID", "flock LOCK_UN blobs/SHARD/ID", "close blobs/SHARD/ID",
 		},
-		"remove": {"flock LOCK_EX|LOCK_NB blobs/SHARD/ID", "mkdirat asked", "unlinkat blobs/SHARD/ID", "close blobs/SHARD/ID"},
+		"remove": {"flock LOCK_EX|LOCK_NB blobs/SHARD/ID", "mkdirat asked", "unlinkat blobs/SHARD/ID", "flock (deleted), LOCK_UN blobs/SHARD/ID", "close blobs/SHARD/ID"},
 	} {
 		t.Run(role, func(t *testing.T) {
 			t.Parallel()

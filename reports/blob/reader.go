@@ -3,6 +3,8 @@ package blob
 import (
 	"io"
 	"os"
+
+	"golang.org/x/sys/unix"
 )
 
 // Reader reads one blob. It goes on working when the blob is deleted. Its methods
@@ -37,4 +39,10 @@ func (r *Reader) From(off int64) (io.Reader, error) {
 }
 
 // Close closes the blob.
-func (r *Reader) Close() error { return r.f.Close() }
+func (r *Reader) Close() error {
+	if r.packed {
+		// A process that is just being started may have the file, too, and with it the lock.
+		_ = lock(r.f, unix.LOCK_UN)
+	}
+	return r.f.Close()
+}
