@@ -58,11 +58,12 @@ func (p Policy) tooMany(n, all int64) bool {
 	return n > smallSweep && n*100 > all*int64(p.MaxShare)
 }
 
-// OrphansError says that more blobs belong to nobody than crashes leave behind.
+// OrphansError says that more blobs belong to nobody than crashes leave behind. The numbers
+// are the most that there may be, since small ones lie together.
 type OrphansError struct{ Orphans, Blobs int64 }
 
 func (e *OrphansError) Error() string {
-	return fmt.Sprintf("%d of %d blobs belong to no report, and none of them was deleted: the catalog may be an older copy than the blobs", e.Orphans, e.Blobs)
+	return fmt.Sprintf("up to %d of %d blobs belong to no report, and none of them was deleted: the catalog may be an older copy than the blobs", e.Orphans, e.Blobs)
 }
 
 // Hint says what an operator can do.

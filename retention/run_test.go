@@ -71,7 +71,7 @@ func (m *memory) Unknown(context.Context, []string) ([]string, error) { return n
 
 func (m *memory) Disown(context.Context, []string) (int, error) { return 0, nil }
 func (m *memory) Tidy(context.Context, time.Time) error         { return nil }
-func (m *memory) Modified(string) (time.Time, error)            { return time.Time{}, nil }
+func (m *memory) Look(string) (int64, time.Time, error)         { return 0, time.Time{}, nil }
 
 func (m *memory) Collect(context.Context, []string, func(context.Context, string) ([]string, bool, error)) ([]string, error) {
 	return nil, nil

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sealdrop/sealdrop/reports/blob/blobid"
 	"github.com/sealdrop/sealdrop/reports/catalog"
 )
 
@@ -38,7 +39,8 @@ type Blobs interface {
 	// with, also with an error. Those that are in use it leaves.
 	Collect(ctx context.Context, files []string, live func(ctx context.Context, pack string) (blobs []string, due bool, err error)) (done []string, err error)
 	Files(ctx context.Context, fn func(files []string) error) error
-	Modified(file string) (time.Time, error)
+	// Look returns how many blobs a file holds at most, and when it was last written to.
+	Look(file string) (most int64, modified time.Time, err error)
 }
 
 // Config is what a [Sweeper] needs.
@@ -197,22 +199,29 @@ func (s *Sweeper) collectGarbage(ctx context.Context, now time.Time, done *Resul
 // likely to be wrong than they are.
 func (s *Sweeper) collectOrphans(ctx context.Context, now time.Time, confirmed bool, done *Result) error {
 	var orphans []string
-	var files int64
+	var lost, all int64 // blobs
 	err := s.Blobs.Files(ctx, func(list []string) error {
-		files += int64(len(list))
 		for some := range slices.Chunk(list, batch) {
 			unknown, err := s.Catalog.Unknown(ctx, some)
 			if err != nil {
 				return err
 			}
-			for _, id := range unknown {
-				modified, err := s.Blobs.Modified(id)
-				switch {
-				case errors.Is(err, fs.ErrNotExist): // deleted since
-				case err != nil:
+			for _, file := range some {
+				_, orphan := slices.BinarySearch(unknown, file)
+				if !orphan && !blobid.IsPack(file) {
+					all++
+					continue
+				}
+				most, modified, err := s.Blobs.Look(file)
+				if errors.Is(err, fs.ErrNotExist) { // deleted since
+					continue
+				}
+				if err != nil {
 					return err
-				case now.Sub(modified) >= s.Grace:
-					orphans = append(orphans, id)
+				}
+				all += most
+				if orphan && now.Sub(modified) >= s.Grace {
+					orphans, lost = append(orphans, file), lost+most
 				}
 			}
 		}
@@ -221,8 +230,8 @@ func (s *Sweeper) collectOrphans(ctx context.Context, now time.Time, confirmed b
 	if err != nil {
 		return err
 	}
-	if n := int64(len(orphans)); !confirmed && s.Policy.tooMany(n, files) {
-		return &OrphansError{Orphans: n, Blobs: files}
+	if !confirmed && s.Policy.tooMany(lost, all) {
+		return &OrphansError{Orphans: lost, Blobs: all}
 	}
 	for some := range slices.Chunk(orphans, batch) {
 		n, err := s.Catalog.Disown(ctx, some)

@@ -51,7 +51,7 @@ var allowed = map[string][]string{
 	"server/drop":            {"reports", "reports/publish", "server/folder"},
 	"server/portal":          {"reports", "server/folder", "server/access"},
 	"server/ops":             {"reports", "server/folder", "server/access"},
-	"retention":              {"reports", "reports/catalog"},
+	"retention":              {"reports", "reports/blob/blobid", "reports/catalog"},
 
 	"internal/architecture": nil,
 	"internal/audit":        {"internal/database/..."},

@@ -40,7 +40,7 @@ func (m *maker) place(r reports.Report, path, target string) (how string, err er
 // blob was written to since: a repair may have mended what is still damaged there.
 func (m *maker) holds(before string, r reports.Report) bool {
 	made, err := time.Parse(nameLayout, filepath.Base(m.previous))
-	modified, lookErr := m.Blobs.Modified(r.Blob)
+	_, modified, lookErr := m.Blobs.Look(r.Blob)
 	if errors.Join(err, lookErr) != nil || modified.Before(made) || r.SHA256 == "" {
 		return true
 	}

@@ -132,7 +132,7 @@ func TestGatewayKilledWhileAProducerWrites(t *testing.T) {
 	g := start(t, "127.0.0.1")
 	acme := g.client("acme", "ed25519", "127.0.0.1")
 	c := g.producer("batch", "ed25519", "acme")
-	c.write("small.csv", noise(1<<20))
+	c.write("small.csv", noise(8<<20)) // beyond what is kept in memory
 	c.write("big.csv", noise(64<<20))
 	before := openBlobs(t, g.pid)
 	cmd := c.command("sftp", append(c.openSSH("-l", "40000", "-b", "-"), c.id+"@127.0.0.1")...)

@@ -106,18 +106,22 @@ func (d *Dir) Files(ctx context.Context, fn func(files []string) error) error {
 	return ctx.Err()
 }
 
-// Modified returns when a file of blobs was last written to. What is there no more, or is no regular
-// file, wraps [fs.ErrNotExist].
-func (d *Dir) Modified(file string) (time.Time, error) {
+// Look returns how many blobs a file holds at most, and when it was last written to. What is there
+// no more, or is no regular file, wraps [fs.ErrNotExist].
+func (d *Dir) Look(file string) (most int64, modified time.Time, err error) {
 	if err := checkFile("looking at blobs", file); err != nil {
-		return time.Time{}, err
+		return 0, time.Time{}, err
 	}
 	info, err := d.root.Lstat(place(file))
 	if err != nil {
-		return time.Time{}, d.fault("looking at blobs "+file, err)
+		return 0, time.Time{}, d.fault("looking at blobs "+file, err)
 	}
 	if !info.Mode().IsRegular() {
-		return time.Time{}, fmt.Errorf("looking at blobs %s: %w", file, syscall.ENOENT)
+		return 0, time.Time{}, fmt.Errorf("looking at blobs %s: %w", file, syscall.ENOENT)
 	}
-	return info.ModTime(), nil
+	most = 1
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && blobid.IsPack(file) {
+		most = max(1, stat.Blocks*512/blobid.PageSize) // holes hold none
+	}
+	return most, info.ModTime(), nil
 }

@@ -42,10 +42,10 @@ func TestCollectIsManyDeletes(t *testing.T) {
 	if err := d.Files(t.Context(), func(ids []string) error { left = append(left, ids...); return nil }); err != nil || !slices.Equal(left, ids[15:]) {
 		t.Errorf("%d are left, %v", len(left), err)
 	}
-	if at, err := d.Modified(ids[19]); at.IsZero() || err != nil {
-		t.Errorf("the last one: %v, %v", at, err)
+	if n, at, err := d.Look(ids[19]); n != 1 || at.IsZero() || err != nil {
+		t.Errorf("the last one: %d, %v, %v", n, at, err)
 	}
-	if _, err := d.Modified(ids[0]); !errors.Is(err, fs.ErrNotExist) {
+	if _, _, err := d.Look(ids[0]); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("one that is gone: %v", err)
 	}
 	ended, end := context.WithCancel(t.Context())

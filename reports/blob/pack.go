@@ -134,7 +134,7 @@ func (d *Dir) retire() {
 	}
 	d.current, p.retired = nil, true
 	if p.unsettled == 0 {
-		p.f.Close() // what it holds is durable
+		d.end(p)
 		return
 	}
 	d.retired[p] = true // or else the runtime might close it, and with that let its lock go
@@ -158,15 +158,23 @@ func (d *Dir) giveUp(p *pack, offset, n int64, why error) {
 func (d *Dir) settle(p *pack) {
 	d.packing.Lock()
 	defer d.packing.Unlock()
-	p.unsettled--
-	switch {
-	case p.unsettled > 0:
-	case p.retired:
-		delete(d.retired, p)
-		p.f.Close() // what it holds is durable
-	default:
-		_ = lock(p.f, unix.LOCK_UN)
+	if p.unsettled--; p.unsettled > 0 {
+		return
 	}
+	_ = lock(p.f, unix.LOCK_UN) // a program that is just being started may have the file for a moment, too
+	if p.retired {
+		delete(d.retired, p)
+		d.end(p)
+	}
+}
+
+// end closes a pack that takes no more, and whose members are settled. One of which nothing is
+// left, because no row came to show any of them, goes: a sweep would wait for its grace.
+func (d *Dir) end(p *pack) {
+	if _, err := p.f.Seek(0, unix.SEEK_DATA); errors.Is(err, unix.ENXIO) {
+		_ = d.root.Remove(place(p.id)) // or else a sweep will
+	}
+	p.f.Close() // what it holds is durable
 }
 
 var (

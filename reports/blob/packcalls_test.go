@@ -164,21 +164,23 @@ func packSyncFails(root string) error {
 		return err
 	}
 	type outcome struct {
-		id  string
-		err error
+		failed string // the pack that was there before
+		id     string
+		err    error
 	}
 	second := make(chan outcome)
 	go func() {
-		for { // until the first is written, and being synced
+		var o outcome
+		for o.failed == "" { // until the first is written, and being synced
 			files, _ := filepath.Glob(filepath.Join(root, "*", "*"))
 			if len(files) == 1 {
 				if info, err := os.Stat(files[0]); err == nil && info.Size() > 0 {
-					break
+					o.failed = filepath.Base(files[0])
 				}
 			}
 		}
-		id, err := small(d, "second")
-		second <- outcome{id, err}
+		o.id, o.err = small(d, "second")
+		second <- o
 	}()
 	w := d.Stream()
 	if _, err := w.Write([]byte("first")); err != nil {
@@ -195,24 +197,19 @@ func packSyncFails(root string) error {
 		return err
 	}
 	o := <-second
-	files, err := filepath.Glob(filepath.Join(root, "*", "*"))
-	if err != nil {
-		return err
-	}
 	// On a slow machine the second may have come after the failure, and to a pack of its own.
-	if len(files) == 1 && !errors.Is(o.err, syscall.EIO) || len(files) == 2 && o.err != nil {
-		return fmt.Errorf("the second, with %d packs: %w", len(files), o.err)
-	}
-	failed := filepath.Base(files[0])
-	if len(files) == 2 && blobid.File(o.id) == failed {
-		failed = filepath.Base(files[1])
+	if o.err == nil && blobid.File(o.id) == o.failed || o.err != nil && !errors.Is(o.err, syscall.EIO) {
+		return fmt.Errorf("the second is %s: %w", o.id, o.err)
 	}
 	third, err := small(d, "third")
 	if err != nil {
 		return fmt.Errorf("the third: %w", err)
 	}
-	if blobid.File(third) == failed {
+	if blobid.File(third) == o.failed {
 		return errors.New("the third went into the pack whose sync failed")
+	}
+	if files, err := filepath.Glob(filepath.Join(root, "*", o.failed)); len(files) > 0 || err != nil {
+		return fmt.Errorf("the pack whose sync failed is left: %w", err)
 	}
 	return reads(d, third, "third")
 }
@@ -262,8 +259,9 @@ func packWriteFails(root string, want error, same bool) error {
 		return err
 	}
 	files, err := filepath.Glob(filepath.Join(root, "*", "*"))
-	if err != nil || same != (len(files) == 1) {
-		return fmt.Errorf("there are the packs %v, %w", files, err)
+	parts, _ := blobid.Parse(second) // the first had the first page
+	if err != nil || len(files) != 1 || same != (parts.Offset > 0) {
+		return fmt.Errorf("the second is at %d, and there are the packs %v, %w", parts.Offset, files, err)
 	}
 	return reads(d, second, "second")
 }
