@@ -9,8 +9,8 @@ import (
 
 // Link makes target, a path outside the store on the same file system, a further
 // name of a file of blobs. It is for backups: whatever the store deletes afterwards,
-// the target keeps; of a pack that has a further name [Dir.Collect] gives back nothing
-// before all of it can go. The file is shared, so it must be a pack, or a blob that is
+// the target keeps; where [Dir.Collect] gives back a part of a pack that has a further name, what is left goes on in
+// a file of its own. The file is shared, so it must be a pack, or a blob that is
 // never written to again. A missing file wraps [fs.ErrNotExist], a target on another
 // file system syscall.EXDEV, and one that is there [fs.ErrExist]. The target's
 // name is the caller's to make durable.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"sync/atomic"
@@ -215,31 +216,46 @@ func (d *Dir) collectPack(ctx context.Context, folder *os.Root, id string, live 
 	if len(members) == 0 {
 		return d.deleted(id, folder.Remove(id))
 	}
-	if err := d.thin(f, members); err != nil {
+	if err := d.keepOnly(members, folder, id, f); err != nil {
 		return d.fault("deleting blobs from "+id, err)
 	}
 	return nil
 }
 
-// thin makes holes of all that lies between members, and makes that durable: nobody would
-// look for them again. Where it can't, the space is free when the whole pack is.
-func (d *Dir) thin(f *os.File, members []string) error {
-	if n, err := links(f); n != 1 || err != nil {
-		return err // a backup has it, too
+// keepOnly gives back all of a pack but some members, and makes that durable: nobody would look for
+// the rest again.
+func (d *Dir) keepOnly(ids []string, folder *os.Root, pack string, f *os.File) error {
+	members := make([]blobid.ID, 0, len(ids))
+	end := int64(0)
+	for _, id := range ids {
+		m, err := parse("deleting blobs", id)
+		if err != nil {
+			return err
+		}
+		if m.Offset < end {
+			return fmt.Errorf("member %s lies in another one", id)
+		}
+		end = m.Offset + pages(m.Size)
+		members = append(members, m)
 	}
+	n, err := links(f)
+	if err != nil {
+		return err
+	}
+	if n > 1 {
+		return d.part(members, folder, pack, f)
+	}
+	return thin(members, f)
+}
+
+// thin makes holes of all that lies between members. Where it can't, the space is free when the whole pack is.
+func thin(members []blobid.ID, f *os.File) error {
 	info, err := f.Stat()
 	if err != nil {
 		return err
 	}
 	from := int64(0)
-	for _, id := range members {
-		m, err := parse("deleting blobs", id)
-		if err != nil {
-			return err
-		}
-		if m.Offset < from {
-			return fmt.Errorf("member %s lies in another one", id)
-		}
+	for _, m := range members {
 		if err := hole(f, from, m.Offset); err != nil {
 			return err
 		}
@@ -249,6 +265,35 @@ func (d *Dir) thin(f *os.File, members []string) error {
 		return err
 	}
 	return f.Sync()
+}
+
+// part has members go on in a file of their own under the pack's name, because a backup has a link of the pack: that
+// one stays as it is, and what is given back here is not kept by it for longer than the backup is. A crash leaves
+// what looks like a pack that nobody knows.
+func (d *Dir) part(members []blobid.ID, folder *os.Root, pack string, f *os.File) (err error) {
+	name := shardOf(pack) + blobid.NewPack()[shardLength:]
+	out, err := folder.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		out.Close() // it is synced, or of no use
+		if err != nil {
+			_ = folder.Remove(name) // or else a sweep will
+		}
+	}()
+	for _, m := range members {
+		if _, err := io.Copy(io.NewOffsetWriter(out, m.Offset), io.NewSectionReader(f, m.Offset, m.Size)); err != nil {
+			return err
+		}
+	}
+	if err := out.Sync(); err != nil {
+		return err
+	}
+	if err := folder.Rename(name, pack); err != nil {
+		return err
+	}
+	return d.syncShard(shardOf(pack))
 }
 
 // punch makes a hole of one member of a pack.

@@ -339,7 +339,8 @@ func TestNobodyKnowsWhetherThereIsARow(t *testing.T) {
 	wantBlob(t, d, id, noise(5000, 2))
 }
 
-// TestABackupKeepsWholePacks: what has a further name gets no holes, and goes as a whole only.
+// TestABackupKeepsWholePacks: what has a further name stays as it is there, and what no row shows is
+// gone from the store nevertheless.
 func TestABackupKeepsWholePacks(t *testing.T) {
 	t.Parallel()
 	d, root := openDir(t)
@@ -348,10 +349,18 @@ func TestABackupKeepsWholePacks(t *testing.T) {
 	if err := d.Link(pack, target); err != nil {
 		t.Fatal(err)
 	}
-	if !collect(t, d, pack, shows(b)) || d.Delete(a) != nil {
-		t.Error("it is not done with")
+	if err := d.Delete(a); err != nil { // which leaves a link alone
+		t.Error(err)
 	}
 	wantBlob(t, d, a, noise(5000, 1))
+	if !collect(t, d, pack, shows(b)) || taken(t, root, pack) != 8192 {
+		t.Errorf("it is not done with: %d bytes", taken(t, root, pack))
+	}
+	wantBlob(t, d, b, noise(5000, 2))
+	c := member(t, d, noise(77, 3))
+	if blobid.File(c) == pack {
+		t.Error("what the backup has is filled further")
+	}
 	if !collect(t, d, pack, nobody) {
 		t.Error("it is not done with")
 	}
