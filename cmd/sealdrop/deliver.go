@@ -95,7 +95,7 @@ func (f *deliverFlags) define(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.batch.check, "check", false, "check the manifest, and deliver nothing")
 	cmd.Flags().BoolVar(&f.batch.restart, "restart", false, "disregard what the journal says was delivered")
 	cmd.Flags().StringVar(&f.batch.journal, "journal", "", "`FILE` to note what was delivered in (default: the manifest's name and .delivered)")
-	cmd.Flags().IntVar(&f.batch.jobs, "jobs", 32, "how many reports to work on at a time, 1 to 64: while some are sealed, others wait for the disk; with --to it is 8 unless given")
+	cmd.Flags().IntVar(&f.batch.jobs, "jobs", 64, "how many reports to work on at a time, 1 to 256: while some are sealed, others wait for the disk; with --to it is 8 unless given")
 	cmd.Flags().StringVar(&f.remote.to, "to", "", "the `URL` of a gateway's API: https://HOST:PORT or unix:///PATH")
 	cmd.Flags().StringVar(&f.remote.tokenFile, "token-file", "", "`FILE` with the token to show")
 	cmd.Flags().StringVar(&f.remote.cert, "cert", "", "`FILE` with the client certificate to show (PEM)")
@@ -155,8 +155,8 @@ func (f *deliverFlags) checkBatch(cmd *cobra.Command, args []string) error {
 		return usagef(cmd, "--manifest is empty; is a variable of your script not set?")
 	case len(args) > 0:
 		return usagef(cmd, "unexpected argument %q: the manifest names the files", args[0])
-	case f.batch.jobs < 1 || f.batch.jobs > 64:
-		return usagef(cmd, "--jobs is %d; it can be 1 to 64", f.batch.jobs)
+	case f.batch.jobs < 1 || f.batch.jobs > 256:
+		return usagef(cmd, "--jobs is %d; it can be 1 to 256", f.batch.jobs)
 	}
 	if cmd.Flags().Changed("to") && !cmd.Flags().Changed("jobs") {
 		f.batch.jobs = remoteJobs
