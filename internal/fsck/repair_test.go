@@ -134,7 +134,8 @@ func TestRepair(t *testing.T) {
 			damage: func(t *testing.T, s *shelf) error {
 				return os.Truncate(s.path(t, s.files["two"].Blob), offset(t, s.files["two"])+77)
 			},
-			want: map[string]fsck.Kind{"two.txt": fsck.Truncated, "three.txt": fsck.Truncated},
+			// Once what comes after it is back, the second is not too short any more, but has other bytes.
+			want: map[string]fsck.Kind{"two.txt": "", "three.txt": fsck.Truncated},
 		},
 		"a pack missing": {
 			damage: func(t *testing.T, s *shelf) error { return os.Remove(s.path(t, s.files["two"].Blob)) },

@@ -138,7 +138,8 @@ func (d *Dir) Close() error {
 	defer d.packing.Unlock()
 	d.retire()
 	for p := range d.retired {
-		p.f.Close() // what it holds is durable
+		_ = lock(p.f, unix.LOCK_UN) // a program that is just being started may have the file for a moment, too
+		p.f.Close()                 // what it holds is durable
 	}
 	clear(d.retired)
 	return d.root.Close()
